@@ -1,0 +1,82 @@
+using System.Globalization;
+using SharpStack.LinuxHost.Native;
+
+namespace SharpStack.LinuxHost.Machine;
+
+/// <summary>What this machine offers; read once, cheap (no process, no network).</summary>
+/// <param name="HostName">As uname gives it.</param>
+/// <param name="KernelRelease">For instance "6.1.0-18-amd64".</param>
+/// <param name="ProcessorCount">Processors that this process may use.</param>
+/// <param name="ProcessorModel">For instance "Intel Xeon"; "unknown" where the kernel does not say.</param>
+/// <param name="MemoryBytes">All memory of the machine.</param>
+/// <param name="AvailableMemoryBytes">What can be had without swapping.</param>
+/// <param name="IsRoot">Effective user 0.</param>
+/// <param name="KvmUsable">/dev/kvm can be opened for reading and writing.</param>
+/// <param name="TunUsable">/dev/net/tun can be opened.</param>
+/// <param name="OpenVSwitchModule">The kernel datapath of Open vSwitch is loaded or can be.</param>
+/// <param name="HasSystemd">systemd is the running init.</param>
+public sealed record MachineFacts(string HostName, string KernelRelease, int ProcessorCount, string ProcessorModel, long MemoryBytes,
+    long AvailableMemoryBytes, bool IsRoot, bool KvmUsable, bool TunUsable, bool OpenVSwitchModule, bool HasSystemd)
+{
+    public static MachineFacts Read()
+    {
+        var memory = ReadMemory();
+        var release = File.ReadAllText("/proc/sys/kernel/osrelease").Trim();
+        return new MachineFacts(
+            HostName: File.ReadAllText("/proc/sys/kernel/hostname").Trim(),
+            KernelRelease: release,
+            ProcessorCount: Environment.ProcessorCount,
+            ProcessorModel: ReadProcessorModel(),
+            MemoryBytes: memory.GetValueOrDefault("MemTotal"),
+            AvailableMemoryBytes: memory.GetValueOrDefault("MemAvailable"),
+            IsRoot: Environment.IsPrivilegedProcess,
+            KvmUsable: CanOpen("/dev/kvm"),
+            TunUsable: CanOpen("/dev/net/tun"),
+            OpenVSwitchModule: Directory.Exists("/sys/module/openvswitch") || IsModuleInstalled(release, "openvswitch"),
+            HasSystemd: Directory.Exists("/run/systemd/system"));
+    }
+
+    /// <summary>Size of and free space on the file system that holds the path, in bytes.</summary>
+    public static (long Total, long Available) Disk(string path)
+    {
+        var drive = new DriveInfo(path);
+        return (drive.TotalSize, drive.AvailableFreeSpace);
+    }
+
+    private static bool CanOpen(string device)
+    {
+        using var handle = Libc.Open(device, Libc.OpenReadWrite | Libc.OpenCloseOnExec);
+        return !handle.IsInvalid;
+    }
+
+    private static Dictionary<string, long> ReadMemory()
+    {
+        var values = new Dictionary<string, long>();
+        foreach (var line in File.ReadLines("/proc/meminfo"))
+        {
+            var parts = line.Split([':', ' '], StringSplitOptions.RemoveEmptyEntries);
+            if (parts is [var name, var size, "kB"])
+            {
+                values[name] = long.Parse(size, CultureInfo.InvariantCulture) * 1024;
+            }
+        }
+        return values;
+    }
+
+    private static string ReadProcessorModel() =>
+        File.ReadLines("/proc/cpuinfo").FirstOrDefault(line => line.StartsWith("model name", StringComparison.Ordinal))
+            ?.Split(':', 2)[1].Trim() ?? "unknown";
+
+    private static bool IsModuleInstalled(string release, string module)
+    {
+        foreach (var list in new[] { "modules.builtin", "modules.dep" })
+        {
+            var path = $"/lib/modules/{release}/{list}";
+            if (File.Exists(path) && File.ReadLines(path).Any(line => line.Contains($"/{module}.ko", StringComparison.Ordinal)))
+            {
+                return true;
+            }
+        }
+        return false;
+    }
+}
