@@ -1,0 +1,38 @@
+using System.Text.Json.Serialization.Metadata;
+
+namespace SharpStack.Foundation.Bus;
+
+/// <summary>Nothing in a message but that there is an answer.</summary>
+public sealed record Ack
+{
+    public static readonly Ack Ok = new();
+}
+
+/// <summary>
+/// One kind of message: who serves it, its name, its version, how it is written. Contracts live in the <c>*.Contracts</c> projects, as static
+/// fields. A message is a hint or a question, never the only copy of a fact: losing or repeating it costs time only.
+/// </summary>
+public sealed record BusContract<TRequest, TReply>(
+    string Topic, string Method, int Version, JsonTypeInfo<TRequest> Request, JsonTypeInfo<TReply> Reply);
+
+/// <summary>Calls, casts and fan-outs to a topic or to a host's topic; in process or through RabbitMQ, with the same behaviour.</summary>
+public interface IMessageBus
+{
+    /// <summary>Asks one server of the topic (the one at <paramref name="host"/>, where given) and waits for its answer.</summary>
+    /// <exception cref="CloudException">The server's own error; or <see cref="ErrorKind.ServiceUnavailable"/> when nobody serves the topic or
+    /// nobody answered within <paramref name="timeout"/> (60 s where not given).</exception>
+    Task<TReply> CallAsync<TRequest, TReply>(
+        BusContract<TRequest, TReply> contract, TRequest request, string? host = null, TimeSpan? timeout = null, CancellationToken cancellationToken = default);
+
+    /// <summary>Tells one server of the topic, without an answer; lost where nobody serves it.</summary>
+    ValueTask CastAsync<TRequest, TReply>(BusContract<TRequest, TReply> contract, TRequest request, string? host = null, CancellationToken cancellationToken = default);
+
+    /// <summary>Tells every server of the topic.</summary>
+    ValueTask FanoutAsync<TRequest, TReply>(BusContract<TRequest, TReply> contract, TRequest request, CancellationToken cancellationToken = default);
+
+    /// <summary>Serves a contract: for the topic as a whole and, where a host is given, for that host's topic. Dispose to stop.</summary>
+    IDisposable Serve<TRequest, TReply>(BusContract<TRequest, TReply> contract, string? host, Func<TRequest, CancellationToken, Task<TReply>> handler);
+
+    /// <summary>Raised when the connection to the bus came back and hints may have been lost: enqueue all.</summary>
+    event Action? Reconnected;
+}

@@ -1,0 +1,254 @@
+using System.Buffers;
+using System.Diagnostics.Metrics;
+using System.Text.Json;
+using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Http;
+using Microsoft.AspNetCore.Http.Features;
+using Microsoft.AspNetCore.Routing;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Logging;
+using SharpStack.Foundation.Identity;
+using SharpStack.Foundation.Policy;
+
+namespace SharpStack.Foundation.Http;
+
+/// <summary>The way of a request through one API: request id, errors at the edge, token, microversion, handler.</summary>
+internal sealed partial class ApiPipeline
+{
+    private const int LargestKeptBuffer = 4 << 20;
+
+    private static readonly Meter Meter = new("SharpStack.Http");
+    private static readonly Histogram<double> Duration = Meter.CreateHistogram<double>("http.server.request.duration", "s", "Time from the request's first byte to the answer's last.");
+
+    private static readonly Func<ILogger, string, IDisposable?> RequestScope = LoggerMessage.DefineScope<string>("{RequestId}");
+
+    [ThreadStatic]
+    private static ArrayBufferWriter<byte>? spareBuffer;
+
+    private readonly ApiDefinition api;
+    private readonly ITokenValidator tokens;
+    private readonly PolicyEnforcer policies;
+    private readonly ILogger log;
+    private readonly TimeProvider time;
+    private readonly string authenticateUri;
+
+    private ApiPipeline(ApiDefinition api, IServiceProvider services)
+    {
+        this.api = api;
+        tokens = services.GetRequiredService<ITokenValidator>();
+        policies = api.Policies(services);
+        log = services.GetRequiredService<ILoggerFactory>().CreateLogger("SharpStack.Http");
+        time = services.GetRequiredService<TimeProvider>();
+        authenticateUri = services.GetRequiredService<Hosting.HostOptions>().IdentityUrl;
+    }
+
+    /// <summary>Builds the request delegate of an API.</summary>
+    public static RequestDelegate Build(ApiDefinition api, IServiceProvider services, out ApiRoutes routes)
+    {
+        var pipeline = new ApiPipeline(api, services);
+        var app = new ApplicationBuilder(services);
+        app.Use(next => context => pipeline.GuardAsync(context, next));
+        app.UseRouting();
+        ApiRoutes? mapped = null;
+        app.UseEndpoints(endpoints =>
+        {
+            mapped = new ApiRoutes(endpoints);
+            mapped.Get("/healthcheck", static context =>
+            {
+                context.Http.Response.ContentType = "text/plain";
+                return context.Http.Response.WriteAsync("OK", context.Aborted);
+            }).Public();
+            api.Map(mapped, services);
+        });
+        routes = mapped!;
+        app.Run(pipeline.UnroutedAsync);
+        return app.Build();
+    }
+
+    public static async Task RunAsync(HttpContext http, ApiRoute route, ApiHandler handler)
+    {
+        var state = http.Features.GetRequiredFeature<RequestState>();
+        var pipeline = state.Pipeline;
+        var context = new ApiContext(http, pipeline.api, route, pipeline.policies, state.RequestId);
+        if (http.Request.Headers["X-Auth-Token"] is [{ Length: > 0 } token])
+        {
+            context.OptionalIdentity = await pipeline.tokens.ValidateAsync(token, http.RequestAborted);
+        }
+
+        if (context.OptionalIdentity is null && !route.IsPublic)
+        {
+            throw CloudException.Unauthorized();
+        }
+
+        pipeline.Negotiate(context);
+        if ((route.MinVersion is { } min && context.Version < min) || (route.MaxVersion is { } max && context.Version > max))
+        {
+            throw CloudException.NotFound("The resource could not be found.");
+        }
+
+        await handler(context);
+    }
+
+    public static ArrayBufferWriter<byte> RentBuffer()
+    {
+        var buffer = spareBuffer ?? new ArrayBufferWriter<byte>(16 << 10);
+        spareBuffer = null;
+        return buffer;
+    }
+
+    public static void ReturnBuffer(ArrayBufferWriter<byte> buffer)
+    {
+        if (buffer.Capacity <= LargestKeptBuffer)
+        {
+            buffer.ResetWrittenCount();
+            spareBuffer = buffer;
+        }
+    }
+
+    private async Task GuardAsync(HttpContext http, RequestDelegate next)
+    {
+        var started = time.GetTimestamp();
+        var requestId = "req-" + Guid.NewGuid().ToString("D");
+        http.Features.Set(new RequestState(this, requestId));
+        http.Response.Headers["X-Openstack-Request-Id"] = requestId;
+        if (api.RequestIdHeader is not null)
+        {
+            http.Response.Headers[api.RequestIdHeader] = requestId;
+        }
+
+        using var scope = RequestScope(log, requestId);
+        try
+        {
+            await next(http);
+        }
+        catch (CloudException failure)
+        {
+            await FailAsync(http, failure, requestId);
+        }
+        catch (OperationCanceledException) when (http.RequestAborted.IsCancellationRequested)
+        {
+            http.Abort();
+        }
+        catch (BadHttpRequestException failure)
+        {
+            await FailAsync(http, new CloudException((ErrorKind)failure.StatusCode, failure.Message), requestId);
+        }
+        catch (Exception failure)
+        {
+            LogUnexpected(http.Request.Method, http.Request.Path.Value!, failure);
+            await FailAsync(http, new CloudException(ErrorKind.Internal, $"An unexpected error prevented the server from fulfilling your request. The log has it under {requestId}."), requestId);
+        }
+        finally
+        {
+            var elapsed = time.GetElapsedTime(started).TotalSeconds;
+            Duration.Record(
+                elapsed,
+                new KeyValuePair<string, object?>("service", api.Name),
+                new KeyValuePair<string, object?>("http.request.method", http.Request.Method),
+                new KeyValuePair<string, object?>("http.response.status_code", http.Response.StatusCode));
+            LogRequest(api.Name, http.Request.Method, http.Request.Path.Value!, http.Response.StatusCode, elapsed * 1000);
+        }
+    }
+
+    private Task UnroutedAsync(HttpContext http) =>
+        throw CloudException.NotFound("The resource could not be found.");
+
+    private async Task FailAsync(HttpContext http, CloudException failure, string requestId)
+    {
+        if (http.Response.HasStarted)
+        {
+            // The client must not take a broken answer for a whole one.
+            http.Abort();
+            return;
+        }
+
+        var status = (int)failure.Kind;
+        var response = http.Response;
+        response.Headers.ContentLength = null;
+        response.StatusCode = status;
+        if (status == StatusCodes.Status401Unauthorized && api.ServiceType != "identity")
+        {
+            response.Headers.WWWAuthenticate = $"Keystone uri=\"{authenticateUri}\"";
+        }
+
+        if (HttpMethods.IsHead(http.Request.Method))
+        {
+            return;
+        }
+
+        response.ContentType = api.Errors.ContentType;
+        var buffer = new ArrayBufferWriter<byte>(512);
+        using (var json = new Utf8JsonWriter(buffer, ApiContext.JsonOptions))
+        {
+            api.Errors.Write(json, status, failure, requestId);
+        }
+
+        response.ContentLength = buffer.WrittenCount;
+        await response.Body.WriteAsync(buffer.WrittenMemory, http.RequestAborted);
+    }
+
+    private void Negotiate(ApiContext context)
+    {
+        if (api.Microversions is not { } range)
+        {
+            return;
+        }
+
+        var headers = context.Http.Request.Headers;
+        string? asked = null;
+        foreach (var value in headers["OpenStack-API-Version"])
+        {
+            foreach (var part in (value ?? "").Split(',', StringSplitOptions.TrimEntries))
+            {
+                if (part.StartsWith(range.ServiceType, StringComparison.OrdinalIgnoreCase) && part.Length > range.ServiceType.Length && part[range.ServiceType.Length] == ' ')
+                {
+                    asked = part[range.ServiceType.Length..].Trim();
+                }
+            }
+        }
+
+        if (asked is null && range.LegacyHeader is not null && headers[range.LegacyHeader] is [{ Length: > 0 } legacy])
+        {
+            asked = legacy;
+        }
+
+        var version = range.Min;
+        if (string.Equals(asked, "latest", StringComparison.OrdinalIgnoreCase))
+        {
+            version = range.Max;
+        }
+        else if (asked is not null)
+        {
+            if (!Microversion.TryParse(asked, out version))
+            {
+                throw CloudException.BadRequest($"API Version String {asked} is of invalid format. Must be of format MajorNum.MinorNum.");
+            }
+
+            if (version < range.Min || version > range.Max)
+            {
+                throw new CloudException(ErrorKind.NotAcceptable, $"Version {asked} is not supported by the API. Minimum is {range.Min} and maximum is {range.Max}.");
+            }
+        }
+
+        context.Version = version;
+        var response = context.Http.Response.Headers;
+        response["OpenStack-API-Version"] = $"{range.ServiceType} {version}";
+        if (range.LegacyHeader is not null)
+        {
+            response[range.LegacyHeader] = version.ToString();
+            response.Vary = $"OpenStack-API-Version, {range.LegacyHeader}";
+        }
+        else
+        {
+            response.Vary = "OpenStack-API-Version";
+        }
+    }
+
+    private sealed record RequestState(ApiPipeline Pipeline, string RequestId);
+
+    [LoggerMessage(EventId = 1201, Level = LogLevel.Error, Message = "{Method} {Path} failed unexpectedly")]
+    private partial void LogUnexpected(string method, string path, Exception failure);
+
+    [LoggerMessage(EventId = 1202, Level = LogLevel.Information, Message = "{Service} {Method} {Path} {Status} {Milliseconds:0.0} ms")]
+    private partial void LogRequest(string service, string method, string path, int status, double milliseconds);
+}
