@@ -1,0 +1,103 @@
+using SharpStack.Foundation.Bus;
+
+namespace SharpStack.Neutron.Contracts;
+
+/// <param name="Host">The asking agent's host: only ports that are bound to it are answered.</param>
+/// <param name="PortIds">The ports asked for; null for every port that is bound to the host.</param>
+public sealed record DevicesRequest(string Host, IReadOnlyList<string>? PortIds);
+
+/// <param name="Devices">The ports that are bound to the host, whole.</param>
+/// <param name="Unknown">Of the ports asked for: those that do not exist, or are not (or no longer, or not successfully) bound to this host. Their wiring goes away.</param>
+public sealed record DevicesAnswer(IReadOnlyList<DeviceDetails> Devices, IReadOnlyList<string> Unknown);
+
+/// <summary>A port as its host wires it.</summary>
+/// <param name="NetworkType"><c>local</c>, <c>flat</c>, <c>vlan</c>, <c>vxlan</c>, <c>gre</c>, <c>geneve</c>.</param>
+/// <param name="PhysicalNetwork">For <c>flat</c> and <c>vlan</c>; otherwise null.</param>
+/// <param name="SegmentationId">VLAN id or tunnel key; null for <c>local</c> and <c>flat</c>.</param>
+/// <param name="Mtu">Of the network, in bytes.</param>
+/// <param name="Revision">The port's <c>revision_number</c>; goes back in the status report.</param>
+public sealed record DeviceDetails(
+    string PortId,
+    string NetworkId,
+    string ProjectId,
+    string NetworkType,
+    string? PhysicalNetwork,
+    int? SegmentationId,
+    int Mtu,
+    string MacAddress,
+    IReadOnlyList<DeviceAddress> FixedIps,
+    IReadOnlyList<AddressPair> AllowedAddressPairs,
+    bool AdminStateUp,
+    string Status,
+    string DeviceOwner,
+    string DeviceId,
+    bool PortSecurityEnabled,
+    IReadOnlyList<string> SecurityGroupIds,
+    long Revision);
+
+/// <param name="Cidr">The subnet's, such as <c>10.0.0.0/24</c>.</param>
+public sealed record DeviceAddress(string IpAddress, string SubnetId, string Cidr, string? GatewayIp);
+
+/// <param name="MacAddress">The port's own where the user gave none.</param>
+/// <param name="IpAddress">An address or a CIDR.</param>
+public sealed record AddressPair(string MacAddress, string IpAddress);
+
+public sealed record SecurityGroupsRequest(string Host, IReadOnlyList<string> SecurityGroupIds);
+
+/// <param name="Groups">The groups asked for that exist.</param>
+/// <param name="Members">For each group that a rule of <paramref name="Groups"/> names as remote group: its members' addresses, sorted. Includes allowed address pairs.</param>
+public sealed record SecurityGroupsAnswer(
+    IReadOnlyList<SecurityGroupDetails> Groups, IReadOnlyDictionary<string, IReadOnlyList<AddressPair>> Members);
+
+public sealed record SecurityGroupDetails(string Id, bool Stateful, long Revision, IReadOnlyList<SecurityGroupRuleDetails> Rules);
+
+/// <param name="Direction"><c>ingress</c> or <c>egress</c>.</param>
+/// <param name="EtherType"><c>IPv4</c> or <c>IPv6</c>.</param>
+/// <param name="Protocol">IANA's number; null for any. ICMP in an IPv6 rule is 58 already.</param>
+/// <param name="PortMin">First port, or the ICMP type; null for any.</param>
+/// <param name="PortMax">Last port, or the ICMP code; null for any.</param>
+/// <param name="RemoteIpPrefix">A CIDR, normalised (<c>0.0.0.0/0</c> and <c>::/0</c> are given as null: any).</param>
+public sealed record SecurityGroupRuleDetails(
+    string Id, string Direction, string EtherType, int? Protocol, int? PortMin, int? PortMax, string? RemoteIpPrefix, string? RemoteGroupId);
+
+/// <summary>What the agent saw.</summary>
+/// <param name="Up">Ports that are wired and filtered.</param>
+/// <param name="Down">Ports that were unplugged, or whose wiring was taken away.</param>
+public sealed record DeviceStatusReport(string Host, IReadOnlyList<DeviceSeen> Up, IReadOnlyList<DeviceSeen> Down);
+
+/// <param name="Revision">Of the <see cref="DeviceDetails"/> that were wired; 0 where not known (a port that went away).</param>
+public sealed record DeviceSeen(string PortId, long Revision);
+
+/// <param name="LookAgain">Ports whose binding changed since the revision seen: the report was not taken, ask for them again.</param>
+public sealed record DeviceStatusAnswer(IReadOnlyList<string> LookAgain);
+
+/// <summary>Between the server and the OVS agents.</summary>
+public static class OpenVSwitchContracts
+{
+    /// <summary>Asked at the start and on a slow period (all), and after hints (some).</summary>
+    public static readonly BusContract<DevicesRequest, DevicesAnswer> GetDevices =
+        new(NeutronTopics.Server, "get_devices_details_list", 1, NeutronContractsJson.Default.DevicesRequest, NeutronContractsJson.Default.DevicesAnswer);
+
+    public static readonly BusContract<SecurityGroupsRequest, SecurityGroupsAnswer> GetSecurityGroups =
+        new(NeutronTopics.Server, "get_security_groups", 1, NeutronContractsJson.Default.SecurityGroupsRequest, NeutronContractsJson.Default.SecurityGroupsAnswer);
+
+    /// <summary>Completes the L2 provisioning block of a port, or sets it DOWN. Repeating it changes nothing.</summary>
+    public static readonly BusContract<DeviceStatusReport, DeviceStatusAnswer> ReportDevices =
+        new(NeutronTopics.Server, "update_device_list", 1, NeutronContractsJson.Default.DeviceStatusReport, NeutronContractsJson.Default.DeviceStatusAnswer);
+
+    /// <summary>Cast to the host that the port is bound to, and to the one that it was bound to before.</summary>
+    public static readonly BusContract<PortHint, Ack> PortChanged =
+        new(NeutronTopics.OpenVSwitchAgent, "port_update", 1, NeutronContractsJson.Default.PortHint, NeutronContractsJson.Default.Ack);
+
+    /// <summary>Cast to the host that the port was bound to.</summary>
+    public static readonly BusContract<PortHint, Ack> PortDeleted =
+        new(NeutronTopics.OpenVSwitchAgent, "port_delete", 1, NeutronContractsJson.Default.PortHint, NeutronContractsJson.Default.Ack);
+
+    /// <summary>Fanned out; agents that use none of the groups, directly or as a remote group, do nothing.</summary>
+    public static readonly BusContract<SecurityGroupsHint, Ack> SecurityGroupsChanged =
+        new(NeutronTopics.OpenVSwitchAgent, "security_groups_update", 1, NeutronContractsJson.Default.SecurityGroupsHint, NeutronContractsJson.Default.Ack);
+
+    /// <summary>Fanned out: MTU, segment or administrative state changed.</summary>
+    public static readonly BusContract<NetworkHint, Ack> NetworkChanged =
+        new(NeutronTopics.OpenVSwitchAgent, "network_update", 1, NeutronContractsJson.Default.NetworkHint, NeutronContractsJson.Default.Ack);
+}
