@@ -9,6 +9,10 @@ public interface IApiErrors
 
     /// <summary>Writes the whole body of an error answer.</summary>
     void Write(Utf8JsonWriter json, int status, CloudException error, string requestId);
+
+    /// <summary>The body in another form than JSON, where the service has one for what the client accepts (Glance: HTML); null for none.</summary>
+    /// <param name="accept">The request's <c>Accept</c> header.</param>
+    (string ContentType, string Text)? Render(string accept, int status, CloudException error) => null;
 }
 
 /// <summary>Reason phrases as OpenStack's services write them.</summary>

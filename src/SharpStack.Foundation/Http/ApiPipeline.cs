@@ -1,5 +1,6 @@
 using System.Buffers;
 using System.Diagnostics.Metrics;
+using System.Text;
 using System.Text.Json;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Http;
@@ -173,6 +174,15 @@ internal sealed partial class ApiPipeline
 
         if (HttpMethods.IsHead(http.Request.Method))
         {
+            return;
+        }
+
+        if (api.Errors.Render(http.Request.Headers.Accept.ToString(), status, failure) is { } rendered)
+        {
+            var text = Encoding.UTF8.GetBytes(rendered.Text);
+            response.ContentType = rendered.ContentType;
+            response.ContentLength = text.Length;
+            await response.Body.WriteAsync(text, http.RequestAborted);
             return;
         }
 
