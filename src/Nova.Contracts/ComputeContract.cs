@@ -1,0 +1,26 @@
+using SharpStack.Foundation.Bus;
+
+namespace SharpStack.Nova.Contracts;
+
+/// <summary>What Nova tells and asks a compute host; always addressed to one host.</summary>
+public static class ComputeContract
+{
+    public const string Topic = "nova-compute";
+
+    /// <summary>A hint: the instance, one of its ports (plugged, unplugged) or its pending action changed; look at it.</summary>
+    public static readonly BusContract<InstanceHint, Ack> InstanceChanged =
+        new(Topic, "instance_changed", 1, ContractJson.Default.InstanceHint, ContractJson.Default.Ack);
+
+    /// <summary>The text of the guest's serial console.</summary>
+    /// <exception cref="Foundation.CloudException">Conflict where the guest has no console at the moment.</exception>
+    public static readonly BusContract<ConsoleOutputQuery, ConsoleOutput> GetConsoleOutput =
+        new(Topic, "get_console_output", 1, ContractJson.Default.ConsoleOutputQuery, ContractJson.Default.ConsoleOutput);
+}
+
+public sealed record ConsoleOutputQuery(string Id)
+{
+    /// <summary>The last lines only; null for all that is kept.</summary>
+    public int? Lines { get; init; }
+}
+
+public sealed record ConsoleOutput(string Text);
