@@ -121,6 +121,11 @@ internal sealed partial class ApiPipeline
         try
         {
             await next(http);
+            if (http.Response.StatusCode == StatusCodes.Status405MethodNotAllowed && http.GetEndpoint()?.Metadata.GetMetadata<ApiRoute>() is null)
+            {
+                // Routing's own answer has the Allow header, but no body.
+                throw new CloudException(ErrorKind.MethodNotAllowed, "The method is not allowed for this resource.");
+            }
         }
         catch (CloudException failure)
         {
