@@ -26,6 +26,7 @@ public sealed class MetricsModule : IServiceModule
         MeterAdapter.StartListening(new MeterAdapterOptions
         {
             Registry = registry,
+            MetricFactory = Metrics.WithCustomRegistry(registry),
             // The runtime's own meters repeat what DotNetStats gives, a hundred series wide.
             InstrumentFilterPredicate = instrument => instrument.Meter.Name.StartsWith("SharpStack.", StringComparison.Ordinal),
         });
