@@ -4,7 +4,7 @@ say() { printf '[%3ds] %s\n' "$SECONDS" "$*"; }
 fail() { echo "$(basename "$0"): $*" >&2; exit 1; }
 
 # The packages a real host needs, and those of the demo: its guest and the genuine client.
-HOST_PACKAGES="qemu-system-x86 qemu-utils libvirt-daemon libvirt-daemon-driver-qemu openvswitch-switch dnsmasq-base
+HOST_PACKAGES="qemu-system-x86 qemu-utils libvirt-daemon libvirt-daemon-driver-qemu libvirt-clients openvswitch-switch dnsmasq-base
   iproute2 util-linux kmod e2fsprogs openssh-client iputils-ping python3-openstackclient"
 
 # install_packages NAME...: those of the Debian packages that are missing, without starting any service.

@@ -1,1 +1,65 @@
-return 0;
+using SharpStack.Cloud;
+using SharpStack.CommandLine;
+using SharpStack.Doctor;
+using SharpStack.Serve;
+
+var time = TimeProvider.System;
+using var interrupted = new CancellationTokenSource();
+try
+{
+    switch (args)
+    {
+        case ["up", .. var words]:
+            Console.CancelKeyPress += Interrupt;
+            await new UpCommand(words, time).RunAsync(interrupted.Token);
+            return 0;
+        case ["down", .. var words]:
+            Console.CancelKeyPress += Interrupt;
+            await new DownCommand(words, time).RunAsync(interrupted.Token);
+            return 0;
+        case ["serve", .. var words]:
+            await new ServeCommand(words, time).RunAsync(interrupted.Token);
+            return 0;
+        case ["doctor", .. var words]:
+            return await DoctorCommand.RunAsync(words, interrupted.Token);
+        case ["config", .. var words]:
+            ConfigCommand.Run(words, time);
+            return 0;
+        case [] or ["help" or "--help" or "-h"]:
+            Help(Console.Out);
+            return 0;
+        default:
+            throw new UsageException($"there is no command '{string.Join(' ', args.TakeWhile(word => !word.StartsWith('-')))}'");
+    }
+}
+catch (UsageException failure)
+{
+    Console.Error.WriteLine($"sharpstack: {failure.Message}");
+    Help(Console.Error);
+    return 2;
+}
+catch (Exception failure) when (failure is CommandException or SharpStack.Foundation.CloudException or FormatException)
+{
+    Console.Error.WriteLine($"sharpstack: {failure.Message}");
+    return 1;
+}
+catch (OperationCanceledException) when (interrupted.IsCancellationRequested)
+{
+    Console.Error.WriteLine("sharpstack: interrupted; run it again to go on");
+    return 130;
+}
+
+void Interrupt(object? sender, ConsoleCancelEventArgs key)
+{
+    key.Cancel = true;
+    interrupted.Cancel();
+}
+
+static void Help(TextWriter output)
+{
+    output.WriteLine("usage: sharpstack COMMAND");
+    foreach (var usage in new[] { UpCommand.Usage, DownCommand.Usage, ServeCommand.Usage, DoctorCommand.Usage, ConfigCommand.Usage })
+    {
+        output.WriteLine($"  {usage}");
+    }
+}
