@@ -39,6 +39,8 @@ public sealed class CloudHost : IAsyncDisposable
     public static CloudHost Create(HostOptions options, IEnumerable<IServiceModule> modules, Action<ILoggingBuilder>? logging = null, Action<IServiceCollection>? services = null)
     {
         var builder = WebApplication.CreateEmptyBuilder(new WebApplicationOptions());
+        // First of all, as it brings the transport for sockets only where no other one is there yet.
+        builder.WebHost.UseKestrelCore();
         var memory = new MemoryTransport();
         logging?.Invoke(builder.Logging);
         builder.Services.AddRoutingCore();
@@ -59,7 +61,7 @@ public sealed class CloudHost : IAsyncDisposable
         builder.Services.TryAddSingleton<ITokenValidator, HttpTokenValidator>();
         // Beside the transports that modules brought (sockets in network namespaces).
         builder.Services.AddSingleton<IConnectionListenerFactory>(memory);
-        builder.WebHost.UseKestrelCore().ConfigureKestrel(kestrel => Configure(kestrel, context, options));
+        builder.WebHost.ConfigureKestrel(kestrel => Configure(kestrel, context, options));
         var app = builder.Build();
         var delegates = new Dictionary<string, RequestDelegate>();
         var routes = new Dictionary<string, ApiRoutes>();

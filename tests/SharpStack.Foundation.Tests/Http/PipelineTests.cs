@@ -1,4 +1,7 @@
+using System.Net;
+using System.Net.Sockets;
 using System.Text.Json;
+using Microsoft.Extensions.DependencyInjection;
 using SharpStack.Foundation.Configuration;
 using SharpStack.Foundation.Hosting;
 using SharpStack.Foundation.Http;
@@ -108,6 +111,20 @@ public sealed class PipelineTests : IAsyncLifetime
     {
         Assert.Equal("Not Found", (await cloud.Client("echo").GetAsync("/nowhere")).Expect(404).Json.GetProperty("title").GetString());
         Assert.Equal("Method Not Allowed", (await cloud.Client("echo").PutAsync("/things/1", "{}")).Expect(405).Json.GetProperty("title").GetString());
+    }
+
+    [Fact]
+    public async Task An_api_listens_on_its_port_of_the_address_it_was_given()
+    {
+        using var probe = new TcpListener(IPAddress.Loopback, 0);
+        probe.Start();
+        var port = ((IPEndPoint)probe.LocalEndpoint).Port;
+        probe.Stop();
+        var options = new HostOptions { DataDirectory = cloud.Data, Ports = new Dictionary<string, int> { ["echo"] = port } };
+        await using var host = CloudHost.Create(options, [new EchoModule()], services: container => container.AddSingleton<ITokenValidator, TestIdentities>());
+        await host.StartAsync(TestContext.Current.CancellationToken);
+        using var client = new HttpClient();
+        Assert.Equal("null", await client.GetStringAsync(new Uri($"http://127.0.0.1:{port}/"), TestContext.Current.CancellationToken));
     }
 
     private sealed class EchoErrors : IApiErrors
