@@ -1,0 +1,50 @@
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Logging;
+using SharpStack.Foundation.Bus;
+using SharpStack.Foundation.Configuration;
+using SharpStack.Foundation.Hosting;
+using SharpStack.Foundation.Identity;
+using SharpStack.Nova.Compute.Drivers;
+using SharpStack.Nova.Compute.Drivers.Fake;
+
+namespace SharpStack.Nova.Compute;
+
+/// <summary>The host side of Nova: nova-compute.</summary>
+public sealed class ComputeModule : IServiceModule
+{
+    private const string Config = "nova";
+
+    public IReadOnlyList<string> Services { get; } = ["nova-compute"];
+
+    public IEnumerable<(string Config, ConfigOption Option)> Options =>
+        ConfigOption.DeclaredIn(typeof(ComputeOptions)).Concat(ServiceCredentials.Options("glance")).Select(option => (Config, option));
+
+    public void Register(ModuleContext context)
+    {
+        var config = context.Config(Config);
+        var name = config.Get(ComputeOptions.ComputeDriver);
+        context.Services.AddKeyedSingleton<IComputeDriver>("fake.FakeDriver", (_, _) =>
+            new FakeDriver(config, context.Host.HostName, Path.Combine(InstancesPath(config, context.Host), "fake-guests")));
+        // Also the rest of a name that a nova.conf of old gives: nova.virt.libvirt.LibvirtDriver.
+        context.Services.AddSingleton(services =>
+            services.GetKeyedService<IComputeDriver>(name.StartsWith("nova.virt.", StringComparison.Ordinal) ? name["nova.virt.".Length..] : name)
+            ?? throw new FormatException($"nova: [DEFAULT] compute_driver = {name}: should be libvirt.LibvirtDriver or fake.FakeDriver"));
+        context.AddWorker<ComputeWorker>();
+    }
+
+    internal static string InstancesPath(ServiceConfig config, HostOptions host) =>
+        config.Get(ComputeOptions.InstancesPath) is { Length: > 0 } path ? path : Path.Combine(host.DataDirectory, "nova", "instances");
+
+    internal sealed class ComputeWorker(HostOptions host, IMessageBus bus, IComputeDriver driver, TimeProvider time, ILogger<ComputeService> log) : IWorker, IAsyncDisposable
+    {
+        private readonly ComputeService service = new(host.HostName, bus, driver, host.Configs.GetValueOrDefault(Config) ?? ServiceConfig.Empty(Config), time, log);
+
+        internal ComputeService Service => service;
+
+        public Task StartAsync(CancellationToken cancellationToken) => service.StartAsync(cancellationToken);
+
+        public async Task StopAsync(CancellationToken cancellationToken) => await DisposeAsync();
+
+        public ValueTask DisposeAsync() => service.DisposeAsync();
+    }
+}
