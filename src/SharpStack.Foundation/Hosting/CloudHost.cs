@@ -42,6 +42,8 @@ public sealed class CloudHost : IAsyncDisposable
         // First of all, as it brings the transport for sockets only where no other one is there yet.
         builder.WebHost.UseKestrelCore();
         var memory = new MemoryTransport();
+        // The web server logs two lines a request, which say less than our own one.
+        builder.Logging.AddFilter("Microsoft", LogLevel.Warning);
         logging?.Invoke(builder.Logging);
         builder.Services.AddRoutingCore();
         builder.Services.AddSingleton(options);
