@@ -13,6 +13,7 @@ public sealed partial class InProcessBus(TimeProvider time, ILogger<InProcessBus
     private readonly CancellationTokenSource stopping = new();
     private ImmutableDictionary<(string Topic, string Method), ImmutableArray<Server>> servers = ImmutableDictionary<(string, string), ImmutableArray<Server>>.Empty;
     private int turn;
+    private bool disposed;
 
     /// <summary>Serves a contract at one place.</summary>
     private sealed record Server(string? Host, Func<byte[], CancellationToken, Task<byte[]>> Handle);
@@ -103,8 +104,14 @@ public sealed partial class InProcessBus(TimeProvider time, ILogger<InProcessBus
         });
     }
 
+    /// <summary>May be called again: the container knows the bus by two names and disposes it for each.</summary>
     public async ValueTask DisposeAsync()
     {
+        if (Interlocked.Exchange(ref disposed, true))
+        {
+            return;
+        }
+
         await stopping.CancelAsync();
         stopping.Dispose();
     }

@@ -1,0 +1,181 @@
+using System.Text.Json.Nodes;
+using Microsoft.Extensions.Logging;
+using SharpStack.Foundation;
+using SharpStack.Foundation.Bus;
+using SharpStack.Foundation.Hosting;
+using SharpStack.Foundation.Reconciling;
+using SharpStack.Neutron.Contracts;
+
+namespace SharpStack.Neutron.Agents.Simulated;
+
+/// <summary>
+/// The agents of a host without a data plane, on the contracts of the real ones: each port that is bound to the host is "wired" as soon as it
+/// is seen, each network's DHCP "answers". The counterpart of Nova's fake compute driver: the control plane is whole and real.
+/// </summary>
+internal sealed partial class SimulatedAgents : IWorker, IAsyncDisposable
+{
+    private static readonly TimeSpan ReportInterval = TimeSpan.FromSeconds(30);
+
+    private readonly string host;
+    private readonly IMessageBus bus;
+    private readonly TimeProvider time;
+    private readonly ILogger log;
+    private readonly JsonObject mappings = [];
+    private readonly Reconciler<string> ports;
+    private readonly Reconciler<string> networks;
+    private readonly List<IDisposable> served = [];
+    private readonly CancellationTokenSource stopping = new();
+    private Task reporting = Task.CompletedTask;
+
+    public SimulatedAgents(HostOptions options, IMessageBus bus, TimeProvider time, ILogger<SimulatedAgents> log)
+    {
+        host = options.HostName;
+        this.bus = bus;
+        this.time = time;
+        this.log = log;
+        foreach (var (physicalNetwork, bridge) in options.Configs.TryGetValue("neutron", out var config) ? config.Get(AgentOptions.BridgeMappings) : AgentOptions.BridgeMappings.Default)
+        {
+            mappings[physicalNetwork] = bridge;
+        }
+
+        var manyAtOnce = new ReconcilerOptions { Parallelism = 8 };
+        ports = new Reconciler<string>("simulated-ports", WireAsync, ListPortsAsync, manyAtOnce, time, log);
+        networks = new Reconciler<string>("simulated-dhcp", ServeNetworkAsync, ListNetworksAsync, manyAtOnce, time, log);
+    }
+
+    public Task StartAsync(CancellationToken cancellationToken)
+    {
+        served.Add(bus.Serve(OpenVSwitchContracts.PortChanged, host, (hint, _) => Look(ports, hint.PortId)));
+        served.Add(bus.Serve(OpenVSwitchContracts.PortDeleted, host, (_, _) => Task.FromResult(Ack.Ok)));
+        served.Add(bus.Serve(DhcpContracts.NetworkChanged, host, (hint, _) => Look(networks, hint.NetworkId)));
+        served.Add(bus.Serve(DhcpContracts.PortChanged, host, LeaseAsync));
+        bus.Reconnected += LookAtAll;
+        reporting = ReportAsync();
+        ports.Start();
+        networks.Start();
+        return Task.CompletedTask;
+    }
+
+    public async Task StopAsync(CancellationToken cancellationToken)
+    {
+        bus.Reconnected -= LookAtAll;
+        served.ForEach(registration => registration.Dispose());
+        await stopping.CancelAsync();
+        await reporting;
+        await ports.DisposeAsync();
+        await networks.DisposeAsync();
+    }
+
+    public ValueTask DisposeAsync()
+    {
+        stopping.Dispose();
+        return ValueTask.CompletedTask;
+    }
+
+    private static Task<Ack> Look(Reconciler<string> reconciler, string key)
+    {
+        reconciler.Enqueue(key);
+        return Task.FromResult(Ack.Ok);
+    }
+
+    private void LookAtAll()
+    {
+        ports.EnqueueAll();
+        networks.EnqueueAll();
+    }
+
+    private async Task<IReadOnlyCollection<string>> ListPortsAsync(CancellationToken cancellationToken)
+    {
+        var all = await bus.CallAsync(OpenVSwitchContracts.GetDevices, new DevicesRequest(host, null), cancellationToken: cancellationToken);
+        return [.. all.Devices.Where(device => device.Status != "ACTIVE").Select(device => device.PortId)];
+    }
+
+    private async Task<ReconcileResult> WireAsync(string portId, CancellationToken cancellationToken)
+    {
+        var answer = await bus.CallAsync(OpenVSwitchContracts.GetDevices, new DevicesRequest(host, [portId]), cancellationToken: cancellationToken);
+        if (answer.Devices is not [{ AdminStateUp: true } device])
+        {
+            return ReconcileResult.Done;
+        }
+
+        var report = new DeviceStatusReport(host, [new DeviceSeen(device.PortId, device.Revision)], []);
+        var taken = await bus.CallAsync(OpenVSwitchContracts.ReportDevices, report, cancellationToken: cancellationToken);
+        return taken.LookAgain.Count > 0 ? ReconcileResult.After(TimeSpan.FromMilliseconds(100)) : ReconcileResult.Done;
+    }
+
+    private async Task<IReadOnlyCollection<string>> ListNetworksAsync(CancellationToken cancellationToken)
+    {
+        var all = await bus.CallAsync(DhcpContracts.GetNetworks, new DhcpNetworksRequest(host, null), cancellationToken: cancellationToken);
+        return [.. all.Networks.Select(network => network.Id)];
+    }
+
+    private async Task<ReconcileResult> ServeNetworkAsync(string networkId, CancellationToken cancellationToken)
+    {
+        var answer = await bus.CallAsync(DhcpContracts.GetNetworks, new DhcpNetworksRequest(host, [networkId]), cancellationToken: cancellationToken);
+        if (answer.Networks is not [var network])
+        {
+            return ReconcileResult.Done;
+        }
+
+        if (!network.Subnets.Any(subnet => subnet.EnableDhcp))
+        {
+            await bus.CallAsync(DhcpContracts.ReleaseDhcpPort, new DhcpPortRequest(host, networkId), cancellationToken: cancellationToken);
+        }
+        else if (!network.Ports.Any(port => port.DeviceId == DhcpNames.DeviceId(host, networkId)))
+        {
+            await bus.CallAsync(DhcpContracts.EnsureDhcpPort, new DhcpPortRequest(host, networkId), cancellationToken: cancellationToken);
+        }
+
+        await bus.CallAsync(DhcpContracts.ReportReady, new DhcpReadyReport(host, [.. network.Ports.Select(port => port.Id)]), cancellationToken: cancellationToken);
+        return ReconcileResult.Done;
+    }
+
+    private Task<Ack> LeaseAsync(PortHint hint, CancellationToken cancellationToken) =>
+        bus.CallAsync(DhcpContracts.ReportReady, new DhcpReadyReport(host, [hint.PortId]), cancellationToken: cancellationToken);
+
+    private async Task ReportAsync()
+    {
+        using var timer = new PeriodicTimer(ReportInterval, time);
+        var start = true;
+        try
+        {
+            do
+            {
+                start = !await ReportAllAsync(start) && start;
+            }
+            while (await timer.WaitForNextTickAsync(stopping.Token));
+        }
+        catch (OperationCanceledException)
+        {
+        }
+    }
+
+    private async Task<bool> ReportAllAsync(bool start)
+    {
+        AgentReport[] reports =
+        [
+            new(AgentTypes.OpenVSwitch, AgentTypes.OpenVSwitchBinary, host, new JsonObject { ["bridge_mappings"] = mappings.DeepClone(), ["integration_bridge"] = "br-int", ["datapath_type"] = "netdev" }, start),
+            new(AgentTypes.Dhcp, AgentTypes.DhcpBinary, host, new JsonObject { ["dhcp_driver"] = "simulated" }, start, Topic: NeutronTopics.DhcpAgent),
+        ];
+        try
+        {
+            foreach (var report in reports)
+            {
+                if ((await bus.CallAsync(AgentContracts.ReportState, report, cancellationToken: stopping.Token)).NeedsResync)
+                {
+                    LookAtAll();
+                }
+            }
+
+            return true;
+        }
+        catch (CloudException failure)
+        {
+            LogNotReported(failure);
+            return false;
+        }
+    }
+
+    [LoggerMessage(EventId = 5901, Level = LogLevel.Warning, Message = "The simulated agents could not report; they will try again")]
+    private partial void LogNotReported(Exception failure);
+}
