@@ -157,11 +157,12 @@ internal static class CloudConfiguration
             {Credentials("keystone_authtoken", "neutron", secrets.Neutron, settings)}
             {Credentials("nova", "nova", secrets.Nova, settings)}
             """);
+        // A project's own networks need tunnels on real hosts; the fake ones carry no traffic.
         yield return ("ml2_conf.ini",
             $"""
             [ml2]
             type_drivers = local,flat
-            tenant_network_types =
+            tenant_network_types = {(settings.Fake ? "local" : "")}
             mechanism_drivers = openvswitch
             extension_drivers = port_security
 

@@ -21,7 +21,7 @@ internal static class CloudOptions
         {
             return new HostOptions
             {
-                DataDirectory = Path.GetFullPath(arguments.Value("--data") ?? CloudLayout.DefaultData()),
+                DataDirectory = LayoutOf(arguments).Data,
                 Configs = Load(service => [Path.Combine(directory, service), directory]),
                 Services = services,
                 Listen = Address(arguments.Value("--listen") ?? "127.0.0.1"),
@@ -30,10 +30,13 @@ internal static class CloudOptions
             };
         }
 
-        var layout = new CloudLayout(Path.GetFullPath(arguments.Value("--data") ?? CloudLayout.DefaultData()));
+        var layout = LayoutOf(arguments);
         var settings = CloudSettings.Load(layout) ?? throw new CommandException($"there is no cloud in {layout.Data}: make one with ./up, or name your own files with --config-dir DIR");
         return Of(layout, settings, services, time);
     }
+
+    /// <summary>Whether the arguments name a cloud with the fake driver.</summary>
+    public static bool IsFake(Arguments arguments) => arguments.Value("--config-dir") is null && CloudSettings.Load(LayoutOf(arguments)) is { Fake: true };
 
     /// <summary>The options of a cloud that <c>up</c> made.</summary>
     public static HostOptions Of(CloudLayout layout, CloudSettings settings, IReadOnlySet<string>? services, TimeProvider time) => new()
@@ -55,6 +58,8 @@ internal static class CloudOptions
         },
         Time = time,
     };
+
+    private static CloudLayout LayoutOf(Arguments arguments) => new(Path.GetFullPath(arguments.Value("--data") ?? CloudLayout.DefaultData()));
 
     private static Dictionary<string, ServiceConfig> Load(Func<string, string[]> directories) =>
         CloudConfiguration.NamesByService.ToDictionary(

@@ -24,7 +24,7 @@ internal sealed class ServeCommand
 
     public async Task RunAsync(CancellationToken cancellationToken)
     {
-        var modules = CloudModules.All();
+        var modules = CloudModules.All(CloudOptions.IsFake(arguments));
         var known = modules.SelectMany(module => module.Services).ToHashSet();
         if (arguments.Words.FirstOrDefault(word => !known.Contains(word)) is { } unknown)
         {
