@@ -17,11 +17,14 @@ public sealed class PolicyOverrides
 
     /// <summary>Reads those of the files and directories that exist; later ones win.</summary>
     /// <exception cref="PolicyDefinitionException">A file that is no map of names to rules.</exception>
-    public static PolicyOverrides Load(params IEnumerable<string> paths)
+    /// <param name="paths">Files and directories.</param>
+    /// <param name="directory">Where relative paths begin.</param>
+    public static PolicyOverrides Load(IEnumerable<string> paths, string directory = "")
     {
         var overrides = new PolicyOverrides();
-        foreach (var path in paths)
+        foreach (var relative in paths)
         {
+            var path = Path.Combine(directory, relative);
             IEnumerable<string> files = Directory.Exists(path)
                 ? Directory.EnumerateFiles(path).Where(static f => !Path.GetFileName(f).StartsWith('.')).Order(StringComparer.Ordinal)
                 : File.Exists(path) ? [path] : [];

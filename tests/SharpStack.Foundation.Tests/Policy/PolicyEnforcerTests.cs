@@ -152,7 +152,7 @@ public class PolicyEnforcerTests
             File.WriteAllText(Path.Combine(directory, "20.yaml"), "a: role:second");
             File.WriteAllText(Path.Combine(directory, "10.yaml"), "a: role:first");
 
-            var enforcer = new PolicyEnforcer([], PolicyOverrides.Load(file, directory, Path.Combine(root.FullName, "absent.yaml")));
+            var enforcer = new PolicyEnforcer([], PolicyOverrides.Load([file, "policy.d", "absent.yaml"], root.FullName));
 
             Assert.Equal(new Dictionary<string, string> { ["a"] = "role:second", ["b"] = "!" }, enforcer.Effective.ToDictionary());
         }

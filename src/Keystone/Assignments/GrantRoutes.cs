@@ -1,0 +1,180 @@
+using LinqToDB;
+using LinqToDB.Async;
+using SharpStack.Foundation;
+using SharpStack.Foundation.Http;
+using SharpStack.Foundation.Policy;
+using SharpStack.Keystone.Roles;
+using SharpStack.Keystone.Storage;
+
+namespace SharpStack.Keystone.Assignments;
+
+/// <summary>
+/// Grants of roles: to users and groups, on projects, domains and the system, also inherited by the projects below
+/// (<c>/v3/OS-INHERIT/…/inherited_to_projects</c>).
+/// </summary>
+internal sealed class GrantRoutes(KeystoneStore store, IdentityCache cache, Answers answers)
+{
+    /// <summary>What a path means.</summary>
+    private sealed record Path(string TargetType, string ActorType, bool Inherited);
+
+    private sealed record Grant(string TargetId, string ActorId, RoleRow? Role);
+
+    public void Map(ApiRoutes routes)
+    {
+        foreach (var actor in (string[])[AssignmentRow.User, AssignmentRow.Group])
+        {
+            foreach (var target in (string[])[AssignmentRow.Project, AssignmentRow.Domain])
+            {
+                MapOne(routes, new(target, actor, false), $"/v3/{target}s/{{{target}_id}}/{actor}s/{{{actor}_id}}/roles", "");
+                MapOne(routes, new(target, actor, true), $"/v3/OS-INHERIT/{target}s/{{{target}_id}}/{actor}s/{{{actor}_id}}/roles", "/inherited_to_projects");
+            }
+            MapOne(routes, new(AssignmentRow.System, actor, false), $"/v3/system/{actor}s/{{{actor}_id}}/roles", "");
+        }
+    }
+
+    private void MapOne(ApiRoutes routes, Path path, string roles, string suffix)
+    {
+        var (list, check, create, revoke) = path.TargetType == AssignmentRow.System
+            ? ($"identity:list_system_grants_for_{path.ActorType}", $"identity:check_system_grant_for_{path.ActorType}",
+                $"identity:create_system_grant_for_{path.ActorType}", $"identity:revoke_system_grant_for_{path.ActorType}")
+            : ("identity:list_grants", "identity:check_grant", "identity:create_grant", "identity:revoke_grant");
+        routes.Read(roles + suffix, context => ListAsync(context, path), list);
+        var one = roles + "/{role_id}" + suffix;
+        routes.Read(one, context => CheckAsync(context, path), check);
+        routes.Put(one, context => CreateAsync(context, path)).Policy(create);
+        routes.Delete(one, context => RevokeAsync(context, path)).Policy(revoke);
+    }
+
+    /// <summary>Looks up what the path names, asks the policy, and only then tells what does not exist.</summary>
+    /// <param name="allowMissingActor">A grant of a user or group that is gone can still be removed.</param>
+    private async Task<Grant> EnforcedAsync(ApiContext context, Path path, bool allowMissingActor = false)
+    {
+        var snapshot = cache.Current;
+        var actorId = context.Route(path.ActorType + "_id");
+        string? actorDomain = null;
+        var actorExists = false;
+        if (path.ActorType == AssignmentRow.User)
+        {
+            var user = await snapshot.UserAsync(actorId, context.Aborted);
+            (actorDomain, actorExists) = (user?.DomainId, user is not null);
+        }
+        else
+        {
+            await using var db = store.Read();
+            actorDomain = await db.Groups().Where(g => g.Id == actorId).Select(static g => g.DomainId).FirstOrDefaultAsync(context.Aborted);
+            actorExists = actorDomain is not null;
+        }
+        var targetId = path.TargetType == AssignmentRow.System ? "all" : context.Route(path.TargetType + "_id");
+        ProjectRow? target = null;
+        if (path.TargetType != AssignmentRow.System)
+        {
+            target = path.TargetType == AssignmentRow.Domain
+                ? await snapshot.DomainAsync(targetId, context.Aborted)
+                : await snapshot.ProjectAsync(targetId, context.Aborted);
+        }
+        var roleId = context.Http.Request.RouteValues["role_id"] as string;
+        var role = roleId is null ? null : (await snapshot.RolesAsync(context.Aborted)).ById.GetValueOrDefault(roleId);
+
+        var values = new List<(string, string?)>();
+        if (actorExists)
+        {
+            values.Add(($"target.{path.ActorType}.domain_id", actorDomain));
+        }
+        if (target is not null)
+        {
+            values.Add(path.TargetType == AssignmentRow.Domain ? ("target.domain.id", target.Id) : ("target.project.domain_id", target.DomainId));
+        }
+        if (role is not null)
+        {
+            values.Add(("target.role.domain_id", role.DomainId.Length == 0 ? null : role.DomainId));
+        }
+        context.Enforce(PolicyTarget.Of(values.ToArray()));
+
+        if (roleId is not null && role is null)
+        {
+            throw Fail.NotFound("role", roleId);
+        }
+        if (!actorExists && !allowMissingActor)
+        {
+            throw Fail.NotFound(path.ActorType, actorId);
+        }
+        if (path.TargetType != AssignmentRow.System && target is null)
+        {
+            throw Fail.NotFound(path.TargetType, targetId);
+        }
+        if (role is { DomainId.Length: > 0 } && path.TargetType == AssignmentRow.Project && target!.DomainId != role.DomainId)
+        {
+            throw CloudException.Forbidden($"Project {targetId} must be in the same domain as the role {role.Id} being assigned.");
+        }
+        if (role is { DomainId.Length: > 0 } && path.TargetType == AssignmentRow.System)
+        {
+            throw CloudException.BadRequest($"Role {role.Id} is a domain-specific role. Unable to use a domain-specific role in a system assignment.");
+        }
+        return new(targetId, actorId, role);
+    }
+
+    private static IQueryable<AssignmentRow> Matching(IQueryable<AssignmentRow> assignments, Path path, Grant grant) =>
+        assignments.Where(a => a.ActorType == path.ActorType && a.ActorId == grant.ActorId && a.TargetType == path.TargetType && a.TargetId == grant.TargetId
+            && a.Inherited == path.Inherited);
+
+    private static CloudException NotGranted(Grant grant) => CloudException.NotFound(
+        $"Could not find role assignment with role: {grant.Role!.Id}, user or group: {grant.ActorId}, project, domain, or system: {grant.TargetId}.");
+
+    private async Task ListAsync(ApiContext context, Path path)
+    {
+        var grant = await EnforcedAsync(context, path);
+        await using var db = store.Read();
+        var held = Matching(db.Assignments(), path, grant);
+        var roles = await db.Roles().Where(r => held.Any(a => a.RoleId == r.Id)).OrderBy(static r => r.Id).ToListAsync(context.Aborted);
+        await answers.CollectionAsync(context, "roles", roles, RoleRoutes.Write);
+    }
+
+    private async Task CheckAsync(ApiContext context, Path path)
+    {
+        var grant = await EnforcedAsync(context, path);
+        await using var db = store.Read();
+        if (!await Matching(db.Assignments(), path, grant).AnyAsync(a => a.RoleId == grant.Role!.Id, context.Aborted))
+        {
+            throw NotGranted(grant);
+        }
+        await context.NoContentAsync();
+    }
+
+    private async Task CreateAsync(ApiContext context, Path path)
+    {
+        var grant = await EnforcedAsync(context, path);
+        await store.WriteAsync(
+            async db =>
+            {
+                // Granting twice is no error.
+                if (!await Matching(db.Assignments(), path, grant).AnyAsync(a => a.RoleId == grant.Role!.Id, context.Aborted))
+                {
+                    await db.InsertAsync(
+                        new AssignmentRow
+                        {
+                            ActorType = path.ActorType,
+                            ActorId = grant.ActorId,
+                            TargetType = path.TargetType,
+                            TargetId = grant.TargetId,
+                            RoleId = grant.Role!.Id,
+                            Inherited = path.Inherited,
+                        },
+                        token: context.Aborted);
+                }
+            },
+            context.Aborted);
+        await context.NoContentAsync();
+    }
+
+    private async Task RevokeAsync(ApiContext context, Path path)
+    {
+        var grant = await EnforcedAsync(context, path, allowMissingActor: true);
+        var removed = await store.WriteAsync(
+            db => Matching(db.Assignments(), path, grant).Where(a => a.RoleId == grant.Role!.Id).DeleteAsync(context.Aborted), context.Aborted);
+        if (removed == 0)
+        {
+            throw NotGranted(grant);
+        }
+        await context.NoContentAsync();
+    }
+}

@@ -1,0 +1,205 @@
+using System.Collections.Frozen;
+using System.Text.Json;
+using LinqToDB;
+using LinqToDB.Async;
+using LinqToDB.Data;
+using SharpStack.Foundation;
+using SharpStack.Foundation.Configuration;
+using SharpStack.Foundation.Http;
+using SharpStack.Foundation.Policy;
+using SharpStack.Foundation.Storage;
+using SharpStack.Keystone.Storage;
+using SharpStack.Keystone.Users;
+
+namespace SharpStack.Keystone.Groups;
+
+internal sealed class GroupRoutes(KeystoneStore store, IdentityCache cache, Answers answers, ServiceConfig config)
+{
+    private static readonly FrozenSet<string> Columns = FrozenSet.ToFrozenSet(["id", "name", "domain_id", "description", "links"]);
+
+    private static readonly JsonSchema Create = JsonSchema.Object(
+        true, ("name!", Schemas.Name), ("domain_id", Schemas.Id), ("description", Schemas.Text.OrNull()));
+
+    private readonly string defaultDomainId = config.Get(KeystoneOptions.DefaultDomainId);
+
+    public void Map(ApiRoutes routes)
+    {
+        routes.Read("/v3/groups", ListAsync, "identity:list_groups");
+        routes.Post("/v3/groups", CreateAsync).Policy("identity:create_group").Body(Schemas.Envelope("group", Create));
+        routes.Read("/v3/groups/{group_id}", ShowAsync, "identity:get_group");
+        routes.Patch("/v3/groups/{group_id}", UpdateAsync).Policy("identity:update_group").Body(Schemas.Envelope("group", Create.Update()));
+        routes.Delete("/v3/groups/{group_id}", DeleteAsync).Policy("identity:delete_group");
+        routes.Read("/v3/groups/{group_id}/users", ListUsersAsync, "identity:list_users_in_group");
+        routes.Read("/v3/groups/{group_id}/users/{user_id}", CheckUserAsync, "identity:check_user_in_group");
+        routes.Put("/v3/groups/{group_id}/users/{user_id}", AddUserAsync).Policy("identity:add_user_to_group");
+        routes.Delete("/v3/groups/{group_id}/users/{user_id}", RemoveUserAsync).Policy("identity:remove_user_from_group");
+    }
+
+    public static void Write(Utf8JsonWriter json, GroupRow group, string root)
+    {
+        json.WriteStartObject();
+        json.WriteString("id", group.Id);
+        json.WriteString("name", group.Name);
+        json.WriteString("domain_id", group.DomainId);
+        json.WriteString("description", group.Description);
+        JsonText.WriteMembers(json, group.Extra);
+        json.WriteSelfLink($"{root}/groups/{group.Id.Escaped()}");
+        json.WriteEndObject();
+    }
+
+    public static async Task DeleteRowsAsync(DataConnection db, IReadOnlyCollection<string> ids, CancellationToken cancellationToken)
+    {
+        await db.Memberships().Where(m => ids.Contains(m.GroupId)).DeleteAsync(cancellationToken);
+        await db.Assignments().Where(a => a.ActorType == AssignmentRow.Group && ids.Contains(a.ActorId)).DeleteAsync(cancellationToken);
+        await db.Groups().Where(g => ids.Contains(g.Id)).DeleteAsync(cancellationToken);
+    }
+
+    private async Task<GroupRow> EnforcedAsync(ApiContext context)
+    {
+        var id = context.Route("group_id");
+        await using var db = store.Read();
+        var group = await db.Groups().FirstOrDefaultAsync(g => g.Id == id, context.Aborted);
+        context.Enforce(group is null ? PolicyTarget.Empty : PolicyTarget.Of(("target.group.id", group.Id), ("target.group.domain_id", group.DomainId)));
+        return group ?? throw Fail.NotFound("group", id);
+    }
+
+    /// <summary>The group and the user of a membership's path.</summary>
+    private async Task<(GroupRow Group, UserRow User)> EnforcedPairAsync(ApiContext context)
+    {
+        var (groupId, userId) = (context.Route("group_id"), context.Route("user_id"));
+        await using var db = store.Read();
+        var group = await db.Groups().FirstOrDefaultAsync(g => g.Id == groupId, context.Aborted);
+        var user = await cache.Current.UserAsync(userId, context.Aborted);
+        context.Enforce(PolicyTarget.Of(("target.group.domain_id", group?.DomainId), ("target.user.domain_id", user?.DomainId)));
+        return (group ?? throw Fail.NotFound("group", groupId), user ?? throw Fail.NotFound("user", userId));
+    }
+
+    private async Task ListAsync(ApiContext context)
+    {
+        context.Enforce(PolicyTarget.Of(("target.group.domain_id", context.Identity.DomainId)));
+        await using var db = store.Read();
+        var query = Answers.WhereName(context, db.Groups(), static g => g.NameKey);
+        if ((context.Identity.DomainId ?? context.Query["domain_id"]) is { } domain)
+        {
+            query = query.Where(g => g.DomainId == domain);
+        }
+        await answers.CollectionAsync(context, "groups", await answers.PageAsync(context, query, static g => g.Id), Write);
+    }
+
+    private async Task CreateAsync(ApiContext context)
+    {
+        context.Enforce();
+        var body = await context.ReadMemberAsync("group");
+        var domainId = body.Text("domain_id") ?? context.Identity.DomainId ?? defaultDomainId;
+        if (await cache.Current.DomainAsync(domainId, context.Aborted) is null)
+        {
+            throw Fail.NotFound("domain", domainId);
+        }
+        var name = body.Text("name")!.Trim();
+        var group = new GroupRow
+        {
+            Id = Names.NewId(),
+            DomainId = domainId,
+            Name = name,
+            NameKey = Names.Key(name),
+            Description = body.TextOr("description", ""),
+            Extra = JsonText.Merge(JsonText.Empty, body, Columns),
+        };
+        await WriteAsync(group, db => db.InsertAsync(group, token: context.Aborted), context.Aborted);
+        await answers.MemberAsync(context, 201, "group", group, Write);
+    }
+
+    private async Task ShowAsync(ApiContext context) => await answers.MemberAsync(context, 200, "group", await EnforcedAsync(context), Write);
+
+    private async Task UpdateAsync(ApiContext context)
+    {
+        var before = await EnforcedAsync(context);
+        var body = await context.ReadMemberAsync("group", before.Id);
+        if (body.Text("domain_id") is { } domain && domain != before.DomainId)
+        {
+            throw CloudException.BadRequest("Cannot change Domain ID");
+        }
+        var name = (body.Text("name") ?? before.Name).Trim();
+        var after = before with
+        {
+            Name = name,
+            NameKey = Names.Key(name),
+            Description = body.TextOr("description", before.Description),
+            Extra = JsonText.Merge(before.Extra, body, Columns),
+        };
+        await WriteAsync(after, db => db.UpdateAsync(after, token: context.Aborted), context.Aborted);
+        await answers.MemberAsync(context, 200, "group", after, Write);
+    }
+
+    private async Task DeleteAsync(ApiContext context)
+    {
+        var group = await EnforcedAsync(context);
+        await store.WriteAsync(db => DeleteRowsAsync(db, [group.Id], context.Aborted), context.Aborted);
+        await context.NoContentAsync();
+    }
+
+    private async Task ListUsersAsync(ApiContext context)
+    {
+        var group = await EnforcedAsync(context);
+        await using var db = store.Read();
+        var query = Answers.WhereName(
+            context,
+            UserOperations.Views(db).Where(u => db.Memberships().Any(m => m.GroupId == group.Id && m.UserId == u.Row.Id)),
+            static u => u.Row.NameKey);
+        await answers.CollectionAsync(context, "users", await answers.PageAsync(context, query, static u => u.Row.Id), UserRoutes.Write);
+    }
+
+    private async Task CheckUserAsync(ApiContext context)
+    {
+        var (group, user) = await EnforcedPairAsync(context);
+        await using var db = store.Read();
+        if (!await db.Memberships().AnyAsync(m => m.GroupId == group.Id && m.UserId == user.Id, context.Aborted))
+        {
+            throw NotMember(group, user);
+        }
+        await context.NoContentAsync();
+    }
+
+    private async Task AddUserAsync(ApiContext context)
+    {
+        var (group, user) = await EnforcedPairAsync(context);
+        var membership = new MembershipRow { GroupId = group.Id, UserId = user.Id };
+        await store.WriteAsync(
+            async db =>
+            {
+                if (!await db.Memberships().AnyAsync(m => m.GroupId == group.Id && m.UserId == user.Id, context.Aborted))
+                {
+                    await db.InsertAsync(membership, token: context.Aborted);
+                }
+            },
+            context.Aborted);
+        await context.NoContentAsync();
+    }
+
+    private async Task RemoveUserAsync(ApiContext context)
+    {
+        var (group, user) = await EnforcedPairAsync(context);
+        var removed = await store.WriteAsync(
+            db => db.Memberships().Where(m => m.GroupId == group.Id && m.UserId == user.Id).DeleteAsync(context.Aborted), context.Aborted);
+        if (removed == 0)
+        {
+            throw NotMember(group, user);
+        }
+        await context.NoContentAsync();
+    }
+
+    private static CloudException NotMember(GroupRow group, UserRow user) =>
+        CloudException.NotFound($"User '{user.Id}' not found in group '{group.Id}'");
+
+    private async Task WriteAsync(GroupRow group, Func<DataConnection, Task> work, CancellationToken cancellationToken)
+    {
+        try
+        {
+            await store.WriteAsync(work, cancellationToken);
+        }
+        catch (UniqueConstraintException)
+        {
+            throw Fail.Duplicate("group", group.Name, group.DomainId);
+        }
+    }
+}

@@ -1,0 +1,154 @@
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Logging;
+using SharpStack.Foundation.Configuration;
+using SharpStack.Foundation.Hosting;
+using SharpStack.Foundation.Http;
+using SharpStack.Foundation.Identity;
+using SharpStack.Keystone.Assignments;
+using SharpStack.Keystone.Authentication;
+using SharpStack.Keystone.Catalog;
+using SharpStack.Keystone.Domains;
+using SharpStack.Keystone.Groups;
+using SharpStack.Keystone.Projects;
+using SharpStack.Keystone.Roles;
+using SharpStack.Keystone.Storage;
+using SharpStack.Keystone.Tokens;
+using SharpStack.Keystone.Users;
+using SharpStack.Keystone.Versions;
+
+namespace SharpStack.Keystone;
+
+/// <summary>The identity service: <c>keystone</c> on port 5000. It validates the tokens of all services in its process.</summary>
+public sealed class KeystoneModule : IServiceModule
+{
+    public const string ServiceName = "keystone";
+
+    public IReadOnlyList<string> Services => [ServiceName];
+
+    public IEnumerable<(string Config, ConfigOption Option)> Options =>
+        ConfigOption.DeclaredIn(typeof(KeystoneOptions)).Select(static option => (ServiceName, option));
+
+    public void Register(ModuleContext context)
+    {
+        var config = context.Config(ServiceName);
+        var data = Path.Combine(context.Host.DataDirectory, ServiceName);
+        var services = context.Services;
+        services.AddSingleton(_ =>
+        {
+            Directory.CreateDirectory(data);
+            return new KeystoneStore(config.Get(KeystoneOptions.Connection) is { Length: > 0 } url ? url : $"sqlite:///{Path.Combine(data, "keystone.db")}");
+        });
+        services.AddSingleton(provider => new KeyRepository(
+            config.Get(KeystoneOptions.KeyRepository) is { Length: > 0 } directory ? directory : Path.Combine(data, "fernet-keys"),
+            config.Get(KeystoneOptions.MaxActiveKeys),
+            provider.GetRequiredService<TimeProvider>(),
+            provider.GetRequiredService<ILogger<KeyRepository>>()));
+        services.AddSingleton<IdentityCache>();
+        services.AddSingleton(provider => new RevocationIndex(
+            provider.GetRequiredService<KeystoneStore>(),
+            provider.GetRequiredService<TimeProvider>(),
+            TimeSpan.FromSeconds(config.Get(KeystoneOptions.TokenExpiration) + config.Get(KeystoneOptions.AllowExpiredWindow))));
+        services.AddSingleton(_ => new PasswordHasher(config.Get(KeystoneOptions.PasswordHashRounds)));
+        services.AddSingleton(_ => new Answers(config));
+        services.AddSingleton<ProjectQueries>();
+        AddWithConfig<TokenService>();
+        AddWithConfig<Authenticator>();
+        AddWithConfig<UserOperations>();
+        AddWithConfig<ProjectOperations>();
+        services.AddSingleton(provider => new KeystoneBootstrap(
+            provider.GetRequiredService<KeystoneStore>(),
+            provider.GetRequiredService<KeyRepository>(),
+            provider.GetRequiredService<PasswordHasher>(),
+            provider.GetRequiredService<Authenticator>(),
+            provider.GetRequiredService<RevocationIndex>(),
+            provider.GetRequiredService<TimeProvider>(),
+            config));
+        services.AddSingleton<ITokenValidator, LocalTokenValidator>();
+        context.AddWorker<KeystoneWorker>();
+        context.AddApi(new ApiDefinition
+        {
+            Name = ServiceName,
+            ServiceType = "identity",
+            DefaultPort = 5000,
+            Errors = new KeystoneErrors(),
+            SchemaFailure = KeystoneErrors.SchemaFailure,
+            Policies = _ => KeystonePolicies.Enforcer(config, data),
+            Map = (routes, provider) =>
+            {
+                Route<VersionRoutes>(provider).Map(routes);
+                Route<TokenRoutes>(provider).Map(routes);
+                Route<UserRoutes>(provider).Map(routes);
+                Route<GroupRoutes>(provider).Map(routes);
+                Route<ProjectRoutes>(provider).Map(routes);
+                Route<DomainRoutes>(provider).Map(routes);
+                Route<RoleRoutes>(provider).Map(routes);
+                Route<ImpliedRoleRoutes>(provider).Map(routes);
+                Route<GrantRoutes>(provider).Map(routes);
+                Route<RoleAssignmentRoutes>(provider).Map(routes);
+                Route<RegionRoutes>(provider).Map(routes);
+                Route<ServiceRoutes>(provider).Map(routes);
+                Route<EndpointRoutes>(provider).Map(routes);
+            },
+        });
+
+        void AddWithConfig<T>()
+            where T : class => services.AddSingleton(Route<T>);
+
+        // The configuration differs from service to service, so it is given by hand and not from the container.
+        T Route<T>(IServiceProvider provider)
+            where T : class =>
+            typeof(T).GetConstructors()[0].GetParameters().Any(static p => p.ParameterType == typeof(ServiceConfig))
+                ? ActivatorUtilities.CreateInstance<T>(provider, config)
+                : ActivatorUtilities.CreateInstance<T>(provider);
+    }
+}
+
+/// <summary>Opens the database, and removes expired revocations from time to time.</summary>
+internal sealed partial class KeystoneWorker(KeystoneStore store, RevocationIndex revocations, TimeProvider time, ILogger<KeystoneWorker> log) : IWorker, IDisposable
+{
+    private static readonly TimeSpan PrunePeriod = TimeSpan.FromMinutes(10);
+
+    private readonly CancellationTokenSource stopping = new();
+    private Task pruning = Task.CompletedTask;
+
+    public Task StartAsync(CancellationToken cancellationToken)
+    {
+        store.Open();
+        pruning = PruneAsync();
+        return Task.CompletedTask;
+    }
+
+    public async Task StopAsync(CancellationToken cancellationToken)
+    {
+        await stopping.CancelAsync();
+        await pruning;
+    }
+
+    public void Dispose() => stopping.Dispose();
+
+    private async Task PruneAsync()
+    {
+        using var timer = new PeriodicTimer(PrunePeriod, time);
+        try
+        {
+            while (await timer.WaitForNextTickAsync(stopping.Token))
+            {
+                try
+                {
+                    await revocations.PruneAsync(stopping.Token);
+                }
+                catch (Exception failure) when (failure is not OperationCanceledException)
+                {
+                    LogPruneFailed(failure);
+                }
+            }
+        }
+        catch (OperationCanceledException)
+        {
+            // The service stops.
+        }
+    }
+
+    [LoggerMessage(EventId = 2102, Level = LogLevel.Warning, Message = "Expired revocations could not be removed; the next round tries again")]
+    private partial void LogPruneFailed(Exception failure);
+}

@@ -1,0 +1,61 @@
+using SharpStack.Foundation.Configuration;
+
+namespace SharpStack.Keystone;
+
+/// <summary>The options of <c>keystone.conf</c> that are read.</summary>
+public static class KeystoneOptions
+{
+    public static readonly ConfigOption<string> Connection = new(
+        "database", "connection", "", "Where identities are stored; empty for a SQLite file in the data directory.") { Secret = true };
+
+    public static readonly ConfigOption<string> PublicEndpoint = new(
+        "DEFAULT", "public_endpoint", "", "The URL that links begin with, where a proxy stands before the service; empty for the one of the request.");
+
+    public static readonly ConfigOption<int> ListLimit = new(
+        "DEFAULT", "list_limit", 0, "The most entries in a list; 0 for no limit.") { Min = 0 };
+
+    public static readonly ConfigOption<int> MaxProjectTreeDepth = new(
+        "DEFAULT", "max_project_tree_depth", 5, "The deepest nesting of projects below a domain.") { Min = 1 };
+
+    public static readonly ConfigOption<int> TokenExpiration = new(
+        "token", "expiration", 3600, "Seconds for which a token is valid.") { Min = 1 };
+
+    public static readonly ConfigOption<int> AllowExpiredWindow = new(
+        "token", "allow_expired_window", 2 * 24 * 3600, "Seconds after its expiry in which a service may still look a token up with allow_expired.") { Min = 0 };
+
+    public static readonly ConfigOption<bool> AllowRescope = new(
+        "token", "allow_rescope_scoped_token", true, "Whether a scoped token may be exchanged for one of another scope.");
+
+    public static readonly ConfigOption<string> KeyRepository = new(
+        "fernet_tokens", "key_repository", "", "The directory of the token keys; empty for one in the data directory.");
+
+    public static readonly ConfigOption<int> MaxActiveKeys = new(
+        "fernet_tokens", "max_active_keys", 3, "Keys kept at a rotation: the staged one, the primary one and the secondary ones.") { Min = 1 };
+
+    public static readonly ConfigOption<string> DefaultDomainId = new(
+        "identity", "default_domain_id", "default", "The domain of resources that are created without one.");
+
+    public static readonly ConfigOption<int> PasswordHashRounds = new(
+        "identity", "password_hash_rounds", 12, "The logarithm of bcrypt's rounds.") { Min = 4, Max = 31 };
+
+    public static readonly ConfigOption<int> MaxPasswordLength = new(
+        "identity", "max_password_length", 4096, "Longer passwords are refused.") { Min = 1 };
+
+    public static readonly ConfigOption<string> AdminProjectName = new(
+        "resource", "admin_project_name", "", "The project whose tokens carry is_admin_project; empty for none.");
+
+    public static readonly ConfigOption<string> AdminProjectDomainName = new(
+        "resource", "admin_project_domain_name", "", "The domain of that project.");
+
+    public static readonly ConfigOption<string> PolicyFile = new(
+        "oslo_policy", "policy_file", "policy.yaml", "Overrides of the policy: relative to the data directory, or absolute.");
+
+    public static readonly ConfigOption<IReadOnlyList<string>> PolicyDirs = new(
+        "oslo_policy", "policy_dirs", ["policy.d"], "Directories of further overrides.");
+
+    public static readonly ConfigOption<bool> EnforceScope = new(
+        "oslo_policy", "enforce_scope", true, "Refuse tokens of a scope that a rule does not name.");
+
+    public static readonly ConfigOption<bool> EnforceNewDefaults = new(
+        "oslo_policy", "enforce_new_defaults", false, "Leave out the deprecated checks that are accepted beside the new ones.");
+}

@@ -1,0 +1,227 @@
+using System.Collections.Concurrent;
+using System.Security.Cryptography;
+using System.Text;
+using LinqToDB;
+using LinqToDB.Async;
+using LinqToDB.Data;
+using SharpStack.Keystone.Catalog;
+using SharpStack.Keystone.Roles;
+using SharpStack.Keystone.Tokens;
+
+namespace SharpStack.Keystone.Storage;
+
+/// <summary>Gives the snapshot of the current revision: what tokens need from the database, read once between two writes.</summary>
+internal sealed class IdentityCache(KeystoneStore store)
+{
+    private IdentitySnapshot? current;
+
+    public IdentitySnapshot Current
+    {
+        get
+        {
+            var known = Volatile.Read(ref current);
+            var revision = store.Revision;
+            if (known is not null && known.Revision == revision && !known.IsFull)
+            {
+                return known;
+            }
+            var fresh = new IdentitySnapshot(store, revision);
+            Interlocked.CompareExchange(ref current, fresh, known);
+            return Volatile.Read(ref current)!;
+        }
+    }
+}
+
+/// <summary>
+/// What was read since the last write: users, projects, roles, authorizations, the catalog and validated tokens. It only grows; a write makes the
+/// cache start a new one, so nothing in it needs to be invalidated. What is not found is not kept: guesses must not fill the memory.
+/// </summary>
+internal sealed class IdentitySnapshot(KeystoneStore store, long revision)
+{
+    private const int MaxEntries = 50_000;
+
+    private readonly ConcurrentDictionary<string, UserRow> users = new(StringComparer.Ordinal);
+    private readonly ConcurrentDictionary<(string DomainId, string NameKey), UserRow> usersByName = new();
+    private readonly ConcurrentDictionary<string, ProjectRow> projects = new(StringComparer.Ordinal);
+    private readonly ConcurrentDictionary<(string DomainId, string NameKey), ProjectRow> projectsByName = new();
+    private readonly ConcurrentDictionary<(string UserId, PayloadKind Kind, string? ScopeId), Authorization> authorizations = new();
+    private readonly ConcurrentDictionary<TokenKey, Token> tokens = new();
+    private RoleModel? roles;
+    private ServiceCatalog? catalog;
+    private int entries;
+
+    private readonly record struct TokenKey(ulong A, ulong B, ulong C, ulong D);
+
+    public long Revision { get; } = revision;
+
+    public bool IsFull => Volatile.Read(ref entries) > MaxEntries;
+
+    /// <summary>A token validated before, by its digest: the cache holds no key to it.</summary>
+    public Token? FindToken(string id) => tokens.GetValueOrDefault(KeyOf(id));
+
+    public void KeepToken(Token token) => Keep(tokens, KeyOf(token.Id), token);
+
+    public async ValueTask<UserRow?> UserAsync(string id, CancellationToken cancellationToken)
+    {
+        if (users.TryGetValue(id, out var known))
+        {
+            return known;
+        }
+        await using var db = store.Read();
+        return Keep(users, id, await db.Users().FirstOrDefaultAsync(u => u.Id == id, cancellationToken));
+    }
+
+    public async ValueTask<UserRow?> UserByNameAsync(string domainId, string name, CancellationToken cancellationToken)
+    {
+        var key = (DomainId: domainId, NameKey: Names.Key(name));
+        if (usersByName.TryGetValue(key, out var known))
+        {
+            return known;
+        }
+        await using var db = store.Read();
+        return Keep(usersByName, key, await db.Users().FirstOrDefaultAsync(u => u.DomainId == key.DomainId && u.NameKey == key.NameKey, cancellationToken));
+    }
+
+    /// <summary>A project or a domain.</summary>
+    public async ValueTask<ProjectRow?> ProjectAsync(string id, CancellationToken cancellationToken)
+    {
+        if (projects.TryGetValue(id, out var known))
+        {
+            return known;
+        }
+        await using var db = store.Read();
+        return Keep(projects, id, await db.Projects().FirstOrDefaultAsync(p => p.Id == id, cancellationToken));
+    }
+
+    public async ValueTask<ProjectRow?> DomainAsync(string id, CancellationToken cancellationToken) =>
+        await ProjectAsync(id, cancellationToken) is { IsDomain: true } domain ? domain : null;
+
+    /// <summary>A project of a domain, or a domain where <paramref name="domainId"/> is empty.</summary>
+    public async ValueTask<ProjectRow?> ProjectByNameAsync(string domainId, string name, CancellationToken cancellationToken)
+    {
+        var key = (DomainId: domainId, NameKey: Names.Key(name));
+        if (projectsByName.TryGetValue(key, out var known))
+        {
+            return known;
+        }
+        await using var db = store.Read();
+        return Keep(
+            projectsByName, key, await db.Projects().FirstOrDefaultAsync(p => p.DomainId == key.DomainId && p.NameKey == key.NameKey, cancellationToken));
+    }
+
+    public async ValueTask<RoleModel> RolesAsync(CancellationToken cancellationToken)
+    {
+        if (Volatile.Read(ref roles) is { } known)
+        {
+            return known;
+        }
+        await using var db = store.Read();
+        var loaded = new RoleModel(await db.Roles().ToListAsync(cancellationToken), await db.ImpliedRoles().ToListAsync(cancellationToken));
+        Volatile.Write(ref roles, loaded);
+        return loaded;
+    }
+
+    public async ValueTask<ServiceCatalog> CatalogAsync(CancellationToken cancellationToken)
+    {
+        if (Volatile.Read(ref catalog) is { } known)
+        {
+            return known;
+        }
+        await using var db = store.Read();
+        var loaded = new ServiceCatalog(
+            await db.Services().Where(s => s.Enabled).OrderBy(s => s.Id).ToListAsync(cancellationToken),
+            await db.Endpoints().Where(e => e.Enabled).OrderBy(e => e.Id).ToListAsync(cancellationToken));
+        Volatile.Write(ref catalog, loaded);
+        return loaded;
+    }
+
+    /// <summary>What a user is in a scope now. Null where the user, the scope or a domain of either is gone or disabled, or the user has no role there.</summary>
+    public async ValueTask<Authorization?> AuthorizationAsync(string userId, PayloadKind kind, string? scopeId, CancellationToken cancellationToken)
+    {
+        var key = (userId, kind, scopeId);
+        return authorizations.TryGetValue(key, out var known)
+            ? known
+            : Keep(authorizations, key, await AuthorizeAsync(userId, kind, scopeId, cancellationToken));
+    }
+
+    private async ValueTask<Authorization?> AuthorizeAsync(string userId, PayloadKind kind, string? scopeId, CancellationToken cancellationToken)
+    {
+        if (await UserAsync(userId, cancellationToken) is not { Enabled: true } user
+            || await DomainAsync(user.DomainId, cancellationToken) is not { Enabled: true } userDomain)
+        {
+            return null;
+        }
+        await using var db = store.Read();
+        var passwordExpiresAt = await db.Passwords().Where(p => p.UserId == userId).OrderByDescending(p => p.Id)
+            .Select(static p => p.ExpiresAt).FirstOrDefaultAsync(cancellationToken);
+        if (kind == PayloadKind.Unscoped)
+        {
+            return new(user, userDomain, passwordExpiresAt, kind, null, null, [], null);
+        }
+        ProjectRow? project = null;
+        ProjectRow? domain = null;
+        switch (kind)
+        {
+            case PayloadKind.Project:
+                project = await ProjectAsync(scopeId!, cancellationToken);
+                if (project is not { Enabled: true })
+                {
+                    return null;
+                }
+                // A project that acts as a domain belongs to none.
+                domain = project.IsDomain ? null : await DomainAsync(project.DomainId, cancellationToken);
+                if (!project.IsDomain && domain is not { Enabled: true })
+                {
+                    return null;
+                }
+                break;
+            case PayloadKind.Domain:
+                domain = await DomainAsync(scopeId!, cancellationToken);
+                if (domain is not { Enabled: true })
+                {
+                    return null;
+                }
+                break;
+            case PayloadKind.System:
+                break;
+            default:
+                return null;
+        }
+        var model = await RolesAsync(cancellationToken);
+        var effective = model.Expand(await EffectiveRoles.ReadAsync(db, userId, kind, project, domain, cancellationToken));
+        if (effective.Count == 0)
+        {
+            return null;
+        }
+        var services = await CatalogAsync(cancellationToken);
+        return new(user, userDomain, passwordExpiresAt, kind, project, domain, effective, services.Render(userId, project?.Id));
+    }
+
+    private TValue? Keep<TKey, TValue>(ConcurrentDictionary<TKey, TValue> into, TKey key, TValue? value)
+        where TKey : notnull
+        where TValue : class
+    {
+        if (value is not null && into.TryAdd(key, value))
+        {
+            Interlocked.Increment(ref entries);
+        }
+        return value;
+    }
+
+    private static TokenKey KeyOf(string id)
+    {
+        Span<byte> text = id.Length <= 1024 ? stackalloc byte[1024 * 3] : new byte[id.Length * 3];
+        Span<byte> digest = stackalloc byte[32];
+        SHA256.HashData(text[..Encoding.UTF8.GetBytes(id, text)], digest);
+        return new(
+            BitConverter.ToUInt64(digest), BitConverter.ToUInt64(digest[8..]), BitConverter.ToUInt64(digest[16..]), BitConverter.ToUInt64(digest[24..]));
+    }
+}
+
+/// <summary>Names are compared without regard to case, as on OpenStack's usual databases.</summary>
+internal static class Names
+{
+    public static string Key(string name) => name.ToLowerInvariant();
+
+    public static string NewId() => Guid.NewGuid().ToString("N");
+}

@@ -1,0 +1,129 @@
+using System.Text.Json;
+using SharpStack.Foundation;
+using SharpStack.Foundation.Configuration;
+using SharpStack.Foundation.Http;
+using SharpStack.Foundation.Policy;
+using SharpStack.Keystone.Authentication;
+using SharpStack.Keystone.Projects;
+
+namespace SharpStack.Keystone.Tokens;
+
+internal sealed class TokenRoutes(TokenService tokens, Authenticator authenticator, ProjectQueries projects, Answers answers, ServiceConfig config)
+{
+    private static readonly JsonSchema Domain = JsonSchema.Object(true, ("id", Schemas.Text), ("name", Schemas.Text));
+
+    private static readonly JsonSchema Auth = Schemas.Envelope("auth", JsonSchema.Object(
+        true,
+        ("identity!", JsonSchema.Object(
+            true,
+            ("methods!", JsonSchema.Array(Schemas.Text)),
+            ("password", JsonSchema.Object(true, ("user", JsonSchema.Object(
+                true, ("id", Schemas.Text), ("name", Schemas.Text), ("password", Schemas.Text), ("domain", Domain))))),
+            ("token", JsonSchema.Object(true, ("id!", Schemas.Text))))),
+        ("scope", JsonSchema.Object(
+            true,
+            ("project", JsonSchema.Object(true, ("id", Schemas.Text), ("name", Schemas.Text), ("domain", Domain))),
+            ("domain", Domain),
+            ("OS-TRUST:trust", JsonSchema.Object(true, ("id", Schemas.Text))),
+            ("system", JsonSchema.Object(true, ("all", JsonSchema.Boolean)))) with { Types = ["object", "string"] })));
+
+    private readonly TimeSpan expiredWindow = TimeSpan.FromSeconds(config.Get(KeystoneOptions.AllowExpiredWindow));
+    private readonly TokenWriter writer = new(config.Get(KeystoneOptions.AdminProjectName), config.Get(KeystoneOptions.AdminProjectDomainName));
+
+    public void Map(ApiRoutes routes)
+    {
+        routes.Post("/v3/auth/tokens", IssueAsync).Public().Body(Auth);
+        routes.Get("/v3/auth/tokens", ValidateAsync).Policy("identity:validate_token");
+        routes.Head("/v3/auth/tokens", ValidateAsync).Policy("identity:check_token");
+        routes.Delete("/v3/auth/tokens", RevokeAsync).Policy("identity:revoke_token");
+        routes.Read("/v3/auth/catalog", CatalogAsync, "identity:get_auth_catalog");
+        routes.Read("/v3/auth/projects", ProjectsAsync, "identity:get_auth_projects");
+        routes.Read("/v3/auth/domains", DomainsAsync, "identity:get_auth_domains");
+        routes.Read("/v3/auth/system", SystemAsync, "identity:get_auth_system");
+    }
+
+    private async Task IssueAsync(ApiContext context)
+    {
+        var body = await context.ReadJsonAsync();
+        var token = await authenticator.AuthenticateAsync(body.GetProperty("auth"), context.Aborted);
+        await WriteAsync(context, 201, token);
+    }
+
+    private async Task ValidateAsync(ApiContext context)
+    {
+        var token = await EnforcedSubjectAsync(context, context.Query.Flag("allow_expired") == true ? expiredWindow : TimeSpan.Zero);
+        await WriteAsync(context, 200, token);
+    }
+
+    private async Task RevokeAsync(ApiContext context)
+    {
+        await tokens.RevokeAsync(await EnforcedSubjectAsync(context, TimeSpan.Zero), context.Aborted);
+        await context.NoContentAsync();
+    }
+
+    private async Task<Token> EnforcedSubjectAsync(ApiContext context, TimeSpan window)
+    {
+        var id = context.Http.Request.Headers["X-Subject-Token"].ToString();
+        var token = id.Length == 0 ? null : await tokens.FindAsync(id, window, context.Aborted);
+        context.Enforce(token is null ? PolicyTarget.Empty : PolicyTarget.Of(("target.token.user_id", token.Payload.UserId)));
+        return token ?? throw CloudException.NotFound(id.Length == 0 ? "No token in the request" : "Failed to validate token");
+    }
+
+    private Task WriteAsync(ApiContext context, int status, Token token)
+    {
+        context.Http.Response.Headers["X-Subject-Token"] = token.Id;
+        context.Http.Response.Headers.Vary = "X-Auth-Token";
+        var withCatalog = !context.Query.Has("nocatalog");
+        return context.WriteJsonAsync(status, json => writer.Write(json, token, withCatalog));
+    }
+
+    private async Task CatalogAsync(ApiContext context)
+    {
+        context.Enforce();
+        var token = await tokens.FindAsync(context.Http.Request.Headers["X-Auth-Token"]!, TimeSpan.Zero, context.Aborted) ?? throw CloudException.Unauthorized();
+        if (token.Payload.Kind != PayloadKind.Project)
+        {
+            throw CloudException.Forbidden("A project-scoped token is required to produce a service catalog.");
+        }
+        await context.WriteJsonAsync(200, json =>
+        {
+            json.WriteStartObject();
+            json.WritePropertyName("catalog");
+            json.WriteRawValue(token.Authorization.Catalog!, skipInputValidation: true);
+            json.WriteSelfLink(answers.Root(context) + "/auth/catalog");
+            json.WriteEndObject();
+        });
+    }
+
+    private async Task ProjectsAsync(ApiContext context)
+    {
+        context.Enforce();
+        await answers.CollectionAsync(context, "projects", await projects.OfUserAsync(context.Identity.UserId, null, context.Aborted), ProjectRoutes.Write);
+    }
+
+    private async Task DomainsAsync(ApiContext context)
+    {
+        context.Enforce();
+        await answers.CollectionAsync(context, "domains", await projects.DomainsOfUserAsync(context.Identity.UserId, context.Aborted), ProjectRoutes.WriteDomain);
+    }
+
+    private async Task SystemAsync(ApiContext context)
+    {
+        context.Enforce();
+        var has = await projects.HasSystemRoleAsync(context.Identity.UserId, context.Aborted);
+        await context.WriteJsonAsync(200, json =>
+        {
+            json.WriteStartObject();
+            json.WriteStartArray("system");
+            if (has)
+            {
+                json.WriteStartObject();
+                json.WriteBoolean("all", true);
+                json.WriteEndObject();
+            }
+            json.WriteEndArray();
+            json.WriteSelfLink(answers.Root(context) + "/auth/system");
+            json.WriteEndObject();
+        });
+    }
+}

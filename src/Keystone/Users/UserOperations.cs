@@ -1,0 +1,186 @@
+using System.Collections.Frozen;
+using System.Text.Json;
+using LinqToDB;
+using LinqToDB.Async;
+using LinqToDB.Data;
+using SharpStack.Foundation;
+using SharpStack.Foundation.Configuration;
+using SharpStack.Foundation.Storage;
+using SharpStack.Keystone.Authentication;
+using SharpStack.Keystone.Storage;
+using SharpStack.Keystone.Tokens;
+
+namespace SharpStack.Keystone.Users;
+
+/// <summary>A user with the expiry of the current password.</summary>
+internal sealed record UserView(UserRow Row, long? PasswordExpiresAt);
+
+internal sealed class UserOperations(
+    KeystoneStore store, IdentityCache cache, PasswordHasher hasher, Authenticator authenticator, RevocationIndex revocations, ServiceConfig config, TimeProvider time)
+{
+    private static readonly FrozenSet<string> Columns =
+        FrozenSet.ToFrozenSet(["id", "name", "domain_id", "enabled", "default_project_id", "password", "options", "links", "federated", "password_expires_at"]);
+
+    private readonly int maxPasswordLength = config.Get(KeystoneOptions.MaxPasswordLength);
+
+    public static IQueryable<UserView> Views(DataConnection db) =>
+        from u in db.Users()
+        select new UserView(
+            u, db.Passwords().Where(p => p.UserId == u.Id).OrderByDescending(static p => p.Id).Select(static p => p.ExpiresAt).FirstOrDefault());
+
+    public async Task<UserView?> FindAsync(string id, CancellationToken cancellationToken)
+    {
+        await using var db = store.Read();
+        return await Views(db).FirstOrDefaultAsync(u => u.Row.Id == id, cancellationToken);
+    }
+
+    public async Task<UserRow> GetAsync(string id, CancellationToken cancellationToken) =>
+        await cache.Current.UserAsync(id, cancellationToken) ?? throw Fail.NotFound("user", id);
+
+    /// <param name="body">The checked body of a create request.</param>
+    public async Task<UserView> CreateAsync(JsonElement body, string domainId, CancellationToken cancellationToken)
+    {
+        if (await cache.Current.DomainAsync(domainId, cancellationToken) is null)
+        {
+            throw Fail.NotFound("domain", domainId);
+        }
+        await CheckDefaultProjectAsync(body.Text("default_project_id"), cancellationToken);
+        var name = body.Text("name")!.Trim();
+        var user = new UserRow
+        {
+            Id = Names.NewId(),
+            DomainId = domainId,
+            Name = name,
+            NameKey = Names.Key(name),
+            Enabled = body.Flag("enabled") ?? true,
+            DefaultProjectId = body.Text("default_project_id"),
+            Extra = JsonText.Merge(JsonText.Empty, body, Columns),
+            Options = body.TryGetProperty("options", out var options) ? JsonText.Merge(JsonText.Empty, options, dropNull: true) : JsonText.Empty,
+            CreatedAt = time.NowMicroseconds(),
+        };
+        var password = await HashAsync(user.Id, body.Text("password"), cancellationToken);
+        await WriteAsync(
+            user,
+            async db =>
+            {
+                await db.InsertAsync(user, token: cancellationToken);
+                if (password is not null)
+                {
+                    await db.InsertAsync(password, token: cancellationToken);
+                }
+            },
+            cancellationToken);
+        return new(user, null);
+    }
+
+    public async Task<UserView> UpdateAsync(string id, JsonElement body, CancellationToken cancellationToken)
+    {
+        var before = await GetAsync(id, cancellationToken);
+        if (body.Text("domain_id") is { } domain && domain != before.DomainId)
+        {
+            throw CloudException.BadRequest("Cannot change Domain ID");
+        }
+        await CheckDefaultProjectAsync(body.Text("default_project_id"), cancellationToken);
+        var name = (body.Text("name") ?? before.Name).Trim();
+        var after = before with
+        {
+            Name = name,
+            NameKey = Names.Key(name),
+            Enabled = body.Flag("enabled") ?? before.Enabled,
+            DefaultProjectId = body.TextOr("default_project_id", before.DefaultProjectId),
+            Extra = JsonText.Merge(before.Extra, body, Columns),
+            Options = body.TryGetProperty("options", out var options) ? JsonText.Merge(before.Options, options, dropNull: true) : before.Options,
+        };
+        var password = await HashAsync(id, body.Text("password"), cancellationToken);
+        await WriteAsync(
+            after,
+            async db =>
+            {
+                await db.UpdateAsync(after, token: cancellationToken);
+                if (password is not null)
+                {
+                    await db.InsertAsync(password, token: cancellationToken);
+                }
+                if (password is not null || (before.Enabled && !after.Enabled))
+                {
+                    await revocations.RevokeUserAsync(db, id, cancellationToken);
+                }
+            },
+            cancellationToken);
+        return (await FindAsync(id, cancellationToken))!;
+    }
+
+    /// <summary>A user's own change: proven by the current password, which may have expired.</summary>
+    public async Task ChangePasswordAsync(string id, string original, string password, CancellationToken cancellationToken)
+    {
+        var user = await cache.Current.UserAsync(id, cancellationToken);
+        if (!await authenticator.VerifyPasswordAsync(user?.Id, original, cancellationToken) || user is not { Enabled: true })
+        {
+            throw CloudException.Unauthorized();
+        }
+        using var options = JsonDocument.Parse(user.Options);
+        if (options.RootElement.Flag("lock_password") == true)
+        {
+            throw CloudException.BadRequest(
+                "Password validation error: You cannot change your password at this time due to password policy disallowing password changes. "
+                + "Please contact your administrator to reset your password.");
+        }
+        var row = await HashAsync(id, password, cancellationToken);
+        await store.WriteAsync(
+            async db =>
+            {
+                await db.InsertAsync(row!, token: cancellationToken);
+                await revocations.RevokeUserAsync(db, id, cancellationToken);
+            },
+            cancellationToken);
+    }
+
+    public async Task DeleteAsync(string id, CancellationToken cancellationToken)
+    {
+        await GetAsync(id, cancellationToken);
+        await store.WriteAsync(db => DeleteRowsAsync(db, [id], cancellationToken), cancellationToken);
+    }
+
+    public static async Task DeleteRowsAsync(DataConnection db, IReadOnlyCollection<string> ids, CancellationToken cancellationToken)
+    {
+        await db.Passwords().Where(p => ids.Contains(p.UserId)).DeleteAsync(cancellationToken);
+        await db.Memberships().Where(m => ids.Contains(m.UserId)).DeleteAsync(cancellationToken);
+        await db.Assignments().Where(a => a.ActorType == AssignmentRow.User && ids.Contains(a.ActorId)).DeleteAsync(cancellationToken);
+        await db.Users().Where(u => ids.Contains(u.Id)).DeleteAsync(cancellationToken);
+    }
+
+    private async Task WriteAsync(UserRow user, Func<DataConnection, Task> work, CancellationToken cancellationToken)
+    {
+        try
+        {
+            await store.WriteAsync(work, cancellationToken);
+        }
+        catch (UniqueConstraintException)
+        {
+            throw Fail.Duplicate("user", user.Name, user.DomainId);
+        }
+    }
+
+    private async Task<PasswordRow?> HashAsync(string userId, string? password, CancellationToken cancellationToken)
+    {
+        if (password is null)
+        {
+            return null;
+        }
+        if (password.Length > maxPasswordLength)
+        {
+            throw CloudException.Forbidden(
+                $"The password length must be less than or equal to {maxPasswordLength}. The server could not comply with the request because the password is invalid.");
+        }
+        var hash = await hasher.HashAsync(password, cancellationToken);
+        return new() { UserId = userId, Hash = hash, CreatedAt = time.NowMicroseconds() };
+    }
+
+    private async Task CheckDefaultProjectAsync(string? projectId, CancellationToken cancellationToken)
+    {
+        if (projectId is not null && await cache.Current.DomainAsync(projectId, cancellationToken) is not null)
+        {
+            throw CloudException.BadRequest($"User's default project ID cannot be a domain ID: {projectId}");
+        }
+    }
+}

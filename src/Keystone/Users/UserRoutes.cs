@@ -1,0 +1,151 @@
+using System.Text.Json;
+using LinqToDB;
+using LinqToDB.Async;
+using SharpStack.Foundation;
+using SharpStack.Foundation.Configuration;
+using SharpStack.Foundation.Http;
+using SharpStack.Foundation.Policy;
+using SharpStack.Foundation.Storage;
+using SharpStack.Keystone.Groups;
+using SharpStack.Keystone.Projects;
+using SharpStack.Keystone.Storage;
+
+namespace SharpStack.Keystone.Users;
+
+internal sealed class UserRoutes(UserOperations users, ProjectQueries projects, KeystoneStore store, Answers answers, ServiceConfig config)
+{
+    private static readonly JsonSchema Create = JsonSchema.Object(
+        true,
+        ("name!", Schemas.Name),
+        ("domain_id", Schemas.Id),
+        ("default_project_id", Schemas.Id.OrNull()),
+        ("description", Schemas.Text.OrNull()),
+        ("enabled", JsonSchema.Boolean),
+        ("password", Schemas.Text.OrNull()),
+        ("options", JsonSchema.Object(
+            false,
+            ("ignore_change_password_upon_first_use", JsonSchema.Boolean.OrNull()),
+            ("ignore_password_expiry", JsonSchema.Boolean.OrNull()),
+            ("ignore_lockout_failure_attempts", JsonSchema.Boolean.OrNull()),
+            ("ignore_user_inactivity", JsonSchema.Boolean.OrNull()),
+            ("lock_password", JsonSchema.Boolean.OrNull()),
+            ("multi_factor_auth_enabled", JsonSchema.Boolean.OrNull()),
+            ("multi_factor_auth_rules", JsonSchema.Array(JsonSchema.Array(Schemas.Text)).OrNull()))));
+
+    private static readonly JsonSchema ChangePassword = JsonSchema.Object(false, ("original_password!", Schemas.Text), ("password!", Schemas.Text));
+
+    private readonly string defaultDomainId = config.Get(KeystoneOptions.DefaultDomainId);
+
+    public void Map(ApiRoutes routes)
+    {
+        routes.Read("/v3/users", ListAsync, "identity:list_users");
+        routes.Post("/v3/users", CreateAsync).Policy("identity:create_user").Body(Schemas.Envelope("user", Create));
+        routes.Read("/v3/users/{user_id}", ShowAsync, "identity:get_user");
+        routes.Patch("/v3/users/{user_id}", UpdateAsync).Policy("identity:update_user").Body(Schemas.Envelope("user", Create.Update()));
+        routes.Delete("/v3/users/{user_id}", DeleteAsync).Policy("identity:delete_user");
+        // Proven by the password in the body: a token is not needed, and an expired password could not get one.
+        routes.Post("/v3/users/{user_id}/password", ChangePasswordAsync).Public().Body(Schemas.Envelope("user", ChangePassword));
+        routes.Read("/v3/users/{user_id}/groups", ListGroupsAsync, "identity:list_groups_for_user");
+        routes.Read("/v3/users/{user_id}/projects", ListProjectsAsync, "identity:list_user_projects");
+    }
+
+    public static void Write(Utf8JsonWriter json, UserView user, string root)
+    {
+        var row = user.Row;
+        json.WriteStartObject();
+        json.WriteString("id", row.Id);
+        json.WriteString("name", row.Name);
+        json.WriteString("domain_id", row.DomainId);
+        json.WriteBoolean("enabled", row.Enabled);
+        if (row.DefaultProjectId is not null)
+        {
+            json.WriteString("default_project_id", row.DefaultProjectId);
+        }
+        json.WriteString("password_expires_at", user.PasswordExpiresAt is { } at ? Timestamps.MicrosNoZone(at) : null);
+        JsonText.WriteOptions(json, row.Options);
+        JsonText.WriteMembers(json, row.Extra);
+        json.WriteSelfLink($"{root}/users/{row.Id.Escaped()}");
+        json.WriteEndObject();
+    }
+
+    private static PolicyTarget Target(string id, UserRow? user) => user is null
+        ? PolicyTarget.Of(("user_id", id))
+        : PolicyTarget.Of(("user_id", id), ("target.user.id", user.Id), ("target.user.domain_id", user.DomainId));
+
+    private async Task ListAsync(ApiContext context)
+    {
+        context.Enforce(PolicyTarget.Of(("target.domain_id", context.Identity.DomainId)));
+        await using var db = store.Read();
+        var query = Answers.WhereName(context, UserOperations.Views(db), static u => u.Row.NameKey);
+        if (context.Identity.DomainId is { } own)
+        {
+            query = query.Where(u => u.Row.DomainId == own);
+        }
+        if (context.Query["domain_id"] is { } domain)
+        {
+            query = query.Where(u => u.Row.DomainId == domain);
+        }
+        if (context.Query.Flag("enabled") is { } enabled)
+        {
+            query = query.Where(u => u.Row.Enabled == enabled);
+        }
+        await answers.CollectionAsync(context, "users", await answers.PageAsync(context, query, static u => u.Row.Id), Write);
+    }
+
+    private async Task CreateAsync(ApiContext context)
+    {
+        context.Enforce();
+        var body = await context.ReadMemberAsync("user");
+        var user = await users.CreateAsync(body, body.Text("domain_id") ?? context.Identity.DomainId ?? defaultDomainId, context.Aborted);
+        await answers.MemberAsync(context, 201, "user", user, Write);
+    }
+
+    private async Task<UserView> EnforcedAsync(ApiContext context)
+    {
+        var id = context.Route("user_id");
+        var user = await users.FindAsync(id, context.Aborted);
+        context.Enforce(Target(id, user?.Row));
+        return user ?? throw Fail.NotFound("user", id);
+    }
+
+    private async Task ShowAsync(ApiContext context) => await answers.MemberAsync(context, 200, "user", await EnforcedAsync(context), Write);
+
+    private async Task UpdateAsync(ApiContext context)
+    {
+        var user = await EnforcedAsync(context);
+        var body = await context.ReadMemberAsync("user", user.Row.Id);
+        await answers.MemberAsync(context, 200, "user", await users.UpdateAsync(user.Row.Id, body, context.Aborted), Write);
+    }
+
+    private async Task DeleteAsync(ApiContext context)
+    {
+        await users.DeleteAsync((await EnforcedAsync(context)).Row.Id, context.Aborted);
+        await context.NoContentAsync();
+    }
+
+    private async Task ChangePasswordAsync(ApiContext context)
+    {
+        var body = await context.ReadMemberAsync("user");
+        await users.ChangePasswordAsync(context.Route("user_id"), body.Text("original_password")!, body.Text("password")!, context.Aborted);
+        await context.NoContentAsync();
+    }
+
+    private async Task ListGroupsAsync(ApiContext context)
+    {
+        var id = (await EnforcedAsync(context)).Row.Id;
+        await using var db = store.Read();
+        var query = Answers.WhereName(
+            context, db.Groups().Where(g => db.Memberships().Any(m => m.UserId == id && m.GroupId == g.Id)), static g => g.NameKey);
+        if (context.Identity.DomainId is { } own)
+        {
+            query = query.Where(g => g.DomainId == own);
+        }
+        await answers.CollectionAsync(context, "groups", await answers.PageAsync(context, query, static g => g.Id), GroupRoutes.Write);
+    }
+
+    private async Task ListProjectsAsync(ApiContext context)
+    {
+        var user = await EnforcedAsync(context);
+        await answers.CollectionAsync(context, "projects", await projects.OfUserAsync(user.Row.Id, context, context.Aborted), ProjectRoutes.Write);
+    }
+}
