@@ -80,6 +80,7 @@ public sealed class ApiContext
             "identity" => $"You are not authorized to perform the requested action: {rule}.",
             "compute" => $"Policy doesn't allow {rule} to be performed.",
             "network" => $"rule:{rule} is disallowed by policy",
+            "image" => $"You are not authorized to complete {rule} action.",
             _ => $"{rule} is disallowed by policy",
         };
         if (Identity.HasRole("admin"))

@@ -44,6 +44,7 @@ public sealed partial class Reconciler<TKey> : IAsyncDisposable
     private readonly CancellationTokenSource stopping = new();
     private readonly List<TaskCompletionSource> idleWaiters = [];
     private Task? running;
+    private bool disposed;
     private ITimer? fullTimer;
 
     public Reconciler(
@@ -115,6 +116,12 @@ public sealed partial class Reconciler<TKey> : IAsyncDisposable
 
     public async ValueTask DisposeAsync()
     {
+        // A worker stops its reconciler, and the container disposes what it holds once more.
+        if (Interlocked.Exchange(ref disposed, true))
+        {
+            return;
+        }
+
         await stopping.CancelAsync();
         ready.Writer.TryComplete();
         if (fullTimer is not null)

@@ -1,0 +1,68 @@
+using Microsoft.Extensions.DependencyInjection;
+using SharpStack.Foundation.Configuration;
+using SharpStack.Foundation.Hosting;
+using SharpStack.Foundation.Http;
+using SharpStack.Foundation.Policy;
+using SharpStack.Foundation.Storage;
+using SharpStack.Glance.Data;
+using SharpStack.Glance.Discovery;
+using SharpStack.Glance.Images;
+using SharpStack.Glance.Imports;
+using SharpStack.Glance.Members;
+using SharpStack.Glance.Schemas;
+using SharpStack.Glance.Storage;
+using SharpStack.Glance.Stores;
+
+namespace SharpStack.Glance;
+
+/// <summary>The image service.</summary>
+public sealed class GlanceModule : IServiceModule
+{
+    private const string ServiceName = "glance-api";
+
+    public IReadOnlyList<string> Services { get; } = [ServiceName];
+
+    public IEnumerable<(string Config, ConfigOption Option)> Options =>
+        ConfigOption.DeclaredIn(typeof(GlanceOptions)).Append(DatabaseOptions.Connection).Concat(PolicyOptions.All).Select(option => ("glance", option));
+
+    public void Register(ModuleContext context)
+    {
+        var config = context.Config("glance");
+        var policies = PolicyOptions.Enforcer(config, GlancePolicies.All);
+        context.Services.AddSingleton(new GlanceConfig(config));
+        context.Services.AddSingleton<GlanceDatabase>();
+        context.Services.AddSingleton<ImageRepository>();
+        context.Services.AddSingleton<MemberRepository>();
+        context.Services.AddSingleton<TaskRepository>();
+        context.Services.AddSingleton<IImageStoreType, FileStoreType>();
+        context.Services.AddSingleton<ImageStores>();
+        context.Services.AddSingleton<ImageData>();
+        context.Services.AddSingleton<StagingArea>();
+        context.AddWorker<GlanceWorker>();
+        context.AddWorker<ImportWorker>();
+        context.AddApi(new ApiDefinition
+        {
+            Name = ServiceName,
+            ServiceType = "image",
+            DefaultPort = 9292,
+            Errors = new GlanceErrors(),
+            Policies = _ => policies,
+            Map = static (routes, services) =>
+            {
+                VersionRoutes.Map(routes);
+                DiscoveryRoutes.Map(routes, services);
+                SchemaRoutes.Map(routes, services);
+                ImageRoutes.Map(routes, services);
+                ImageDataRoutes.Map(routes, services);
+                MemberRoutes.Map(routes, services);
+                ImportRoutes.Map(routes, services);
+            },
+        });
+    }
+}
+
+/// <summary>Glance's configuration, told apart from the other services' in the container.</summary>
+internal sealed record GlanceConfig(ServiceConfig Options)
+{
+    public T Get<T>(ConfigOption<T> option) => Options.Get(option);
+}
