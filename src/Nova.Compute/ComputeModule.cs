@@ -6,6 +6,10 @@ using SharpStack.Foundation.Hosting;
 using SharpStack.Foundation.Identity;
 using SharpStack.Nova.Compute.Drivers;
 using SharpStack.Nova.Compute.Drivers.Fake;
+using SharpStack.Nova.Compute.Drivers.Libvirt;
+using SharpStack.Nova.Compute.Images;
+using SharpStack.Nova.Compute.Instances;
+using SharpStack.Nova.Compute.Interfaces;
 
 namespace SharpStack.Nova.Compute;
 
@@ -25,6 +29,19 @@ public sealed class ComputeModule : IServiceModule
         var name = config.Get(ComputeOptions.ComputeDriver);
         context.Services.AddKeyedSingleton<IComputeDriver>("fake.FakeDriver", (_, _) =>
             new FakeDriver(config, context.Host.HostName, Path.Combine(InstancesPath(config, context.Host), "fake-guests")));
+        context.Services.AddKeyedSingleton<IComputeDriver>("libvirt.LibvirtDriver", (services, _) =>
+        {
+            var time = services.GetRequiredService<TimeProvider>();
+            var files = new InstanceFiles(InstancesPath(config, context.Host));
+            var images = new ImageCache(
+                Path.Combine(files.Root, config.Get(ComputeOptions.ImageCacheSubdirectory)),
+                new GlanceImages(services.GetRequiredService<ServiceClients>(), config),
+                time,
+                services.GetRequiredService<ILogger<ImageCache>>());
+            return new LibvirtDriver(
+                context.Host.HostName, config, files, images, new OvsVifPlugger(config.Get(ComputeOptions.OvsdbConnection), time),
+                services.GetRequiredService<ILogger<LibvirtDriver>>());
+        });
         // Also the rest of a name that a nova.conf of old gives: nova.virt.libvirt.LibvirtDriver.
         context.Services.AddSingleton(services =>
             services.GetKeyedService<IComputeDriver>(name.StartsWith("nova.virt.", StringComparison.Ordinal) ? name["nova.virt.".Length..] : name)

@@ -1,4 +1,5 @@
 using System.Globalization;
+using System.Runtime.InteropServices;
 using SharpStack.LinuxHost.Native;
 
 namespace SharpStack.LinuxHost.Machine;
@@ -42,6 +43,18 @@ public sealed record MachineFacts(string HostName, string KernelRelease, int Pro
         var drive = new DriveInfo(path);
         return (drive.TotalSize, drive.AvailableFreeSpace);
     }
+
+    /// <summary>Whether files in the folder can be read and written past the page cache (O_DIRECT); tmpfs, for one, refuses.</summary>
+    public static bool SupportsDirectIo(string directory)
+    {
+        var direct = RuntimeInformation.ProcessArchitecture is Architecture.Arm64 or Architecture.Arm ? 0x10000 : 0x4000;
+        var path = Path.Combine(directory, $".directio.{Guid.NewGuid():N}");
+        using var handle = Libc.Open(path, Libc.OpenReadWrite | Libc.OpenCreate | Libc.OpenExclusive | Libc.OpenCloseOnExec | direct, OwnerOnly);
+        File.Delete(path);
+        return !handle.IsInvalid;
+    }
+
+    private const uint OwnerOnly = 0x180;
 
     private static bool CanOpen(string device)
     {
