@@ -10,6 +10,10 @@ public interface IApiErrors
     /// <summary>Writes the whole body of an error answer.</summary>
     void Write(Utf8JsonWriter json, int status, CloudException error, string requestId);
 
+    /// <summary>The same, for an envelope that changed with a microversion (Placement).</summary>
+    /// <param name="version">Null for an error before the version was negotiated.</param>
+    void Write(Utf8JsonWriter json, int status, CloudException error, string requestId, Microversion? version) => Write(json, status, error, requestId);
+
     /// <summary>The body in another form than JSON, where the service has one for what the client accepts (Glance: HTML); null for none.</summary>
     /// <param name="accept">The request's <c>Accept</c> header.</param>
     (string ContentType, string Text)? Render(string accept, int status, CloudException error) => null;

@@ -82,6 +82,7 @@ internal sealed partial class ApiPipeline
         }
 
         pipeline.Negotiate(context);
+        state.Version = context.Version;
         if ((route.MinVersion is { } min && context.Version < min) || (route.MaxVersion is { } max && context.Version > max))
         {
             throw CloudException.NotFound("The resource could not be found.");
@@ -195,7 +196,7 @@ internal sealed partial class ApiPipeline
         var buffer = new ArrayBufferWriter<byte>(512);
         using (var json = new Utf8JsonWriter(buffer, ApiContext.JsonOptions))
         {
-            api.Errors.Write(json, status, failure, requestId);
+            api.Errors.Write(json, status, failure, requestId, http.Features.GetRequiredFeature<RequestState>().Version);
         }
 
         response.ContentLength = buffer.WrittenCount;
@@ -259,7 +260,10 @@ internal sealed partial class ApiPipeline
         }
     }
 
-    private sealed record RequestState(ApiPipeline Pipeline, string RequestId);
+    private sealed record RequestState(ApiPipeline Pipeline, string RequestId)
+    {
+        public Microversion? Version { get; set; }
+    }
 
     [LoggerMessage(EventId = 1201, Level = LogLevel.Error, Message = "{Method} {Path} failed unexpectedly")]
     private partial void LogUnexpected(string method, string path, Exception failure);

@@ -16,10 +16,14 @@ public static class PolicyOptions
     public static IEnumerable<ConfigOption> All { get; } = [PolicyFile, PolicyDirs, EnforceScope, EnforceNewDefaults];
 
     /// <summary>The enforcer of a service: its defaults, overridden by the files that its configuration names.</summary>
-    public static PolicyEnforcer Enforcer(ServiceConfig config, IEnumerable<PolicyRule> defaults)
+    /// <param name="enforceScope">Where the configuration does not say; a release of a service may differ.</param>
+    /// <param name="enforceNewDefaults">Where the configuration does not say.</param>
+    public static PolicyEnforcer Enforcer(ServiceConfig config, IEnumerable<PolicyRule> defaults, bool enforceScope = true, bool enforceNewDefaults = true)
     {
         var home = Path.Combine("/etc", config.Service);
         var paths = config.Get(PolicyDirs).Prepend(config.Get(PolicyFile)).Select(path => Path.Combine(home, path));
-        return new PolicyEnforcer(defaults, PolicyOverrides.Load(paths), config.Get(EnforceScope), config.Get(EnforceNewDefaults));
+        return new PolicyEnforcer(defaults, PolicyOverrides.Load(paths), Or(EnforceScope, enforceScope), Or(EnforceNewDefaults, enforceNewDefaults));
+
+        bool Or(ConfigOption<bool> option, bool value) => config.IsSet(option) ? config.Get(option) : value;
     }
 }
