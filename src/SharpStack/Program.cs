@@ -22,9 +22,14 @@ try
             return 0;
         case ["doctor", .. var words]:
             return await DoctorCommand.RunAsync(words, interrupted.Token);
+        case ["keystone", .. var words]:
+            await KeystoneCommands.RunAsync(words, time, interrupted.Token);
+            return 0;
         case ["config", .. var words]:
             ConfigCommand.Run(words, time);
             return 0;
+        case ["policy", .. var words]:
+            return await PolicyCommand.RunAsync(words, time);
         case [] or ["help" or "--help" or "-h"]:
             Help(Console.Out);
             return 0;
@@ -58,7 +63,7 @@ void Interrupt(object? sender, ConsoleCancelEventArgs key)
 static void Help(TextWriter output)
 {
     output.WriteLine("usage: sharpstack COMMAND");
-    foreach (var usage in new[] { UpCommand.Usage, DownCommand.Usage, ServeCommand.Usage, DoctorCommand.Usage, ConfigCommand.Usage })
+    foreach (var usage in new[] { UpCommand.Usage, DownCommand.Usage, ServeCommand.Usage, DoctorCommand.Usage, ConfigCommand.Usage, KeystoneCommands.Usage, PolicyCommand.Usage })
     {
         output.WriteLine($"  {usage}");
     }

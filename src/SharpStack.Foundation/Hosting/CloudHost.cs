@@ -12,6 +12,7 @@ using Microsoft.Extensions.Logging;
 using SharpStack.Foundation.Bus;
 using SharpStack.Foundation.Http;
 using SharpStack.Foundation.Identity;
+using SharpStack.Foundation.Policy;
 
 namespace SharpStack.Foundation.Hosting;
 
@@ -22,19 +23,25 @@ public sealed class CloudHost : IAsyncDisposable
     private readonly MemoryTransport memory;
     private readonly List<IWorker> started = [];
     private readonly IReadOnlyList<Type> workers;
+    private readonly IReadOnlyList<ApiDefinition> apis;
 
-    private CloudHost(WebApplication app, MemoryTransport memory, IReadOnlyList<Type> workers, IReadOnlyDictionary<string, ApiRoutes> routes)
+    private CloudHost(
+        WebApplication app, MemoryTransport memory, IReadOnlyList<Type> workers, IReadOnlyDictionary<string, ApiRoutes> routes, IReadOnlyList<ApiDefinition> apis)
     {
         this.app = app;
         this.memory = memory;
         this.workers = workers;
         Routes = routes;
+        this.apis = apis;
     }
 
     public IServiceProvider Services => app.Services;
 
     /// <summary>All routes, by API; for the coverage pages and the tests that walk them.</summary>
     public IReadOnlyDictionary<string, ApiRoutes> Routes { get; }
+
+    /// <summary>Who may do what, by API.</summary>
+    public IReadOnlyDictionary<string, PolicyEnforcer> Policies => field ??= apis.ToDictionary(api => api.Name, api => api.Policies(app.Services));
 
     public static CloudHost Create(HostOptions options, IEnumerable<IServiceModule> modules, Action<ILoggingBuilder>? logging = null, Action<IServiceCollection>? services = null)
     {
@@ -74,7 +81,7 @@ public sealed class CloudHost : IAsyncDisposable
         }
 
         app.Run(http => delegates[http.Features.GetRequiredFeature<ApiFeature>().Api](http));
-        return new CloudHost(app, memory, context.Workers, routes);
+        return new CloudHost(app, memory, context.Workers, routes, context.Apis);
     }
 
     /// <summary>Starts the workers in order, then listens.</summary>

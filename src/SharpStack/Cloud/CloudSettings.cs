@@ -50,6 +50,9 @@ internal sealed record CloudSettings
 
     public required CloudSecrets Secrets { get; init; }
 
+    /// <summary>The identity URL for which users and catalogue were made; null before they were.</summary>
+    public string? Bootstrapped { get; init; }
+
     /// <summary>Digests of the configuration files as written, by name: a file that differs was edited by the operator and is left alone.</summary>
     public Dictionary<string, string> Written { get; init; } = [];
 

@@ -1,11 +1,90 @@
+using Microsoft.Extensions.DependencyInjection;
+using SharpStack.CommandLine;
+using SharpStack.Foundation.Hosting;
+using SharpStack.Keystone;
+using SharpStack.Serve;
+
 namespace SharpStack.Cloud;
 
-/// <summary><c>sharpstack keystone bootstrap</c>: the first domain, project, user, roles and the identity endpoint.</summary>
+/// <summary>
+/// <c>sharpstack keystone bootstrap</c> (the first domain, project, user, roles and the identity endpoint), <c>fernet_setup</c> and <c>fernet_rotate</c>, with the
+/// options of <c>keystone-manage</c>.
+/// </summary>
 internal static class KeystoneCommands
 {
-    public static Task BootstrapAsync(CloudLayout layout, CloudSettings settings, CancellationToken cancellationToken)
+    public const string Usage =
+        "keystone bootstrap --bootstrap-password WORD [--bootstrap-public-url URL] ... | keystone fernet_setup | keystone fernet_rotate   [--data DIR | --config-dir DIR]";
+
+    private static readonly string[] BootstrapOptions =
+    [
+        "--bootstrap-password", "--bootstrap-username", "--bootstrap-project-name", "--bootstrap-region-id", "--bootstrap-service-name",
+        "--bootstrap-public-url", "--bootstrap-internal-url", "--bootstrap-admin-url",
+    ];
+
+    public static async Task RunAsync(IReadOnlyList<string> words, TimeProvider time, CancellationToken cancellationToken)
     {
-        cancellationToken.ThrowIfCancellationRequested();
-        return Task.CompletedTask;
+        var arguments = Arguments.Parse(words, [.. CloudOptions.Values, .. BootstrapOptions], []);
+        var action = arguments.Words.ToArray();
+        if (action is not ["bootstrap" or "fernet_setup" or "fernet_rotate"])
+        {
+            throw new UsageException(Usage);
+        }
+
+        await using var host = Open(CloudOptions.Read(arguments, null, time));
+        var bootstrap = host.Services.GetRequiredService<KeystoneBootstrap>();
+        switch (action[0])
+        {
+            case "fernet_setup":
+                bootstrap.SetupKeys();
+                break;
+            case "fernet_rotate":
+                bootstrap.RotateKeys();
+                break;
+            default:
+                // Also from the environment, as keystone-manage takes it: an argument can be read by every user of the machine.
+                var password = arguments.Value("--bootstrap-password") ?? Environment.GetEnvironmentVariable("OS_BOOTSTRAP_PASSWORD")
+                    ?? throw new UsageException("keystone bootstrap needs --bootstrap-password WORD, or the variable OS_BOOTSTRAP_PASSWORD");
+                var defaults = new BootstrapSettings(password);
+                await bootstrap.RunAsync(
+                    defaults with
+                    {
+                        AdminUser = arguments.Value("--bootstrap-username") ?? defaults.AdminUser,
+                        Project = arguments.Value("--bootstrap-project-name") ?? defaults.Project,
+                        Region = arguments.Value("--bootstrap-region-id") ?? defaults.Region,
+                        ServiceName = arguments.Value("--bootstrap-service-name") ?? defaults.ServiceName,
+                        PublicUrl = arguments.Value("--bootstrap-public-url"),
+                        InternalUrl = arguments.Value("--bootstrap-internal-url"),
+                        AdminUrl = arguments.Value("--bootstrap-admin-url"),
+                    },
+                    cancellationToken);
+                break;
+        }
     }
+
+    /// <summary>Makes an empty cloud usable: the administrator, the services' own users, the catalogue. A second time it mends what is missing or has moved.</summary>
+    public static async Task BootstrapAsync(CloudLayout layout, CloudSettings settings, TimeProvider time, CancellationToken cancellationToken)
+    {
+        await using var host = Open(CloudOptions.Of(layout, settings, null, time));
+        var bootstrap = host.Services.GetRequiredService<KeystoneBootstrap>();
+        await bootstrap.RunAsync(
+            new BootstrapSettings(settings.Secrets.Admin)
+            {
+                Region = CloudConfiguration.Region, PublicUrl = settings.AuthUrl, InternalUrl = settings.AuthUrl, AdminUrl = settings.AuthUrl,
+            },
+            cancellationToken);
+        var ports = settings.Ports;
+        await bootstrap.RegisterServicesAsync(
+            [
+                new ServiceRegistration("glance", settings.Secrets.Glance, "image", Url: settings.Url(ports.Image), Description: "OpenStack Image"),
+                new ServiceRegistration("placement", settings.Secrets.Placement, "placement", Url: settings.Url(ports.Placement), Description: "Placement API"),
+                new ServiceRegistration("nova", settings.Secrets.Nova, "compute", Url: $"{settings.Url(ports.Compute)}/v2.1", Description: "OpenStack Compute"),
+                new ServiceRegistration("neutron", settings.Secrets.Neutron, "network", Url: settings.Url(ports.Network), Description: "OpenStack Networking"),
+            ],
+            CloudConfiguration.Region,
+            cancellationToken);
+    }
+
+    /// <summary>Keystone's parts alone, listening nowhere.</summary>
+    private static CloudHost Open(HostOptions options) =>
+        CloudHost.Create(options with { Listen = null, Services = new HashSet<string> { KeystoneModule.ServiceName } }, [new KeystoneModule()]);
 }

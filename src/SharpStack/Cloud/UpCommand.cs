@@ -56,9 +56,16 @@ internal sealed class UpCommand
         if (!running)
         {
             settings = CloudConfiguration.Write(layout, settings, Say);
-            settings.Save(layout);
             CredentialFiles.Write(layout, settings);
-            await KeystoneCommands.BootstrapAsync(layout, settings, cancellationToken);
+            if (before is null || before.Bootstrapped != settings.AuthUrl)
+            {
+                settings.Save(layout);
+                Say("the first users, roles and endpoints");
+                await KeystoneCommands.BootstrapAsync(layout, settings, time, cancellationToken);
+                settings = settings with { Bootstrapped = settings.AuthUrl };
+            }
+
+            settings.Save(layout);
             Say("starting the services");
             await new DaemonProcess(layout, settings, time).StartAsync(cancellationToken);
             Say("the APIs answer");
@@ -68,14 +75,11 @@ internal sealed class UpCommand
             Say($"the cloud runs already, as process {new DaemonProcess(layout, settings, time).Running?.Id}");
         }
 
-        using var admin = await OpenStackClient.LogInAsync(settings.AuthUrl, "admin", settings.Secrets.Admin, "admin", cancellationToken);
-        await ServiceCatalogue.EnsureAsync(admin, settings, cancellationToken);
         IReadOnlyList<(string Name, string Address)> servers = [];
         if (!arguments.Has("--no-demo"))
         {
-            // The catalogue that the session carries is from before the services were in it.
-            using var session = await OpenStackClient.LogInAsync(settings.AuthUrl, "admin", settings.Secrets.Admin, "admin", cancellationToken);
-            servers = await new DemoCloud(layout, settings, time, Say).RunAsync(session, arguments.Value("--image"), cancellationToken);
+            using var admin = await OpenStackClient.LogInAsync(settings.AuthUrl, "admin", settings.Secrets.Admin, "admin", cancellationToken);
+            servers = await new DemoCloud(layout, settings, time, Say).RunAsync(admin, arguments.Value("--image"), cancellationToken);
         }
 
         Summarise(settings, servers);

@@ -64,9 +64,6 @@ internal sealed class OpenStackClient : IDisposable
     public Task<JsonNode> PostAsync(string service, string path, JsonNode body, CancellationToken cancellationToken) =>
         SendAsync(HttpMethod.Post, service, path, JsonContent.Create(body), cancellationToken);
 
-    public Task PatchAsync(string service, string path, JsonNode body, CancellationToken cancellationToken) =>
-        SendAsync(HttpMethod.Patch, service, path, JsonContent.Create(body), cancellationToken);
-
     public Task PutAsync(string service, string path, CancellationToken cancellationToken) => SendAsync(HttpMethod.Put, service, path, null, cancellationToken);
 
     public async Task UploadAsync(string path, string file, CancellationToken cancellationToken)
