@@ -39,7 +39,7 @@ public sealed class ComputeModule : IServiceModule
                 time,
                 services.GetRequiredService<ILogger<ImageCache>>());
             return new LibvirtDriver(
-                context.Host.HostName, config, files, images, new OvsVifPlugger(config.Get(ComputeOptions.OvsdbConnection), time),
+                context.Host.HostName, config, files, images, new OvsVifPlugger(config.Get(ComputeOptions.OvsdbConnection), time), time,
                 services.GetRequiredService<ILogger<LibvirtDriver>>());
         });
         // Also the rest of a name that a nova.conf of old gives: nova.virt.libvirt.LibvirtDriver.

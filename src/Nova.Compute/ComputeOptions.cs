@@ -68,6 +68,9 @@ internal static class ComputeOptions
     public static readonly ConfigOption<int> SyncPowerStateInterval = new("DEFAULT", "sync_power_state_interval", 600,
         "How often every guest is looked at without a reason, in seconds.") { Min = 1 };
 
+    public static readonly ConfigOption<bool> ResumeGuests = new("DEFAULT", "resume_guests_state_on_host_boot", false,
+        "Whether guests that went off with their host get their power back when it is up again.");
+
     public static readonly ConfigOption<string> MyIp = new("DEFAULT", "my_ip", "127.0.0.1", "The host's address on the management network.");
 
     public static readonly ConfigOption<string> VirtType = new("libvirt", "virt_type", "",

@@ -139,6 +139,7 @@ public sealed class ProcessTests : IDisposable
         Assert.True(facts.ProcessorCount > 0);
         var (total, available) = MachineFacts.Disk(directory);
         Assert.InRange(available, 1, total);
+        Assert.Matches(@"^\d\d:\d\d:\d\d up (\d+ days, )?\d+:\d\d,  0 users,  load average: [\d.]+, [\d.]+, [\d.]+$", MachineFacts.Uptime(TimeProvider.System));
     }
 }
 

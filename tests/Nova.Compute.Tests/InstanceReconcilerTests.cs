@@ -216,6 +216,77 @@ public sealed class InstanceReconcilerTests : IAsyncDisposable
     }
 
     [Fact]
+    public async Task A_deletion_does_not_wait_for_the_image_of_the_instance_and_ends_its_download()
+    {
+        driver.Image = new TaskCompletionSource().Task;
+        var instance = conductor.Add();
+        await StartAsync();
+        await Wait.UntilAsync(() => driver.Calls.Contains("download"));
+
+        await conductor.ActAsync(instance.Id, InstanceActionKind.Delete, DesiredState.Absent);
+        await conductor.SettledAsync(instance.Id);
+
+        Assert.Equal(["plug", "download", "remove"], driver.Calls);
+        AssertNothingLeft();
+    }
+
+    [Fact]
+    public async Task An_instance_goes_on_when_its_image_has_come()
+    {
+        var image = new TaskCompletionSource();
+        driver.Image = image.Task;
+        var instance = conductor.Add();
+        await StartAsync();
+        await Wait.UntilAsync(() => driver.Calls.Contains("download"));
+        await service!.Instances.WhenIdleAsync();
+
+        image.SetResult();
+        await conductor.SettledAsync(instance.Id);
+
+        Assert.Equal(["plug", "download", "prepare", "on"], driver.Calls);
+    }
+
+    [Fact]
+    public async Task No_more_guests_are_built_at_once_than_max_concurrent_builds()
+    {
+        config.With("DEFAULT", "max_concurrent_builds", "3");
+        var image = new TaskCompletionSource();
+        driver.Image = image.Task;
+        var ids = Enumerable.Range(0, 8).Select(_ => conductor.Add().Id).ToList();
+        await StartAsync();
+        await Wait.UntilAsync(() => driver.Calls.Count(call => call == "plug") == 8);
+        await service!.Instances.WhenIdleAsync();
+        Assert.Equal(3, driver.Calls.Count(call => call == "download"));
+
+        image.SetResult();
+        foreach (var id in ids)
+        {
+            await conductor.SettledAsync(id);
+        }
+
+        Assert.Equal(8, driver.Guests.Count);
+    }
+
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task A_guest_that_went_off_with_its_host_runs_again_if_the_operator_wants_it(bool resume)
+    {
+        config.With("DEFAULT", "resume_guests_state_on_host_boot", resume ? "true" : "false");
+        var instance = await RunningAsync();
+        await service!.DisposeAsync();
+        driver.Guests[instance.Id] = PowerState.Shutdown;
+        driver.Plugged.Clear();
+        var reports = conductor.Reports.Count;
+
+        await StartAsync();
+        await Wait.UntilAsync(() => conductor.Reports.Count > reports);
+
+        Assert.Equal(resume ? PowerState.Running : PowerState.Shutdown, conductor.Reports[^1].PowerState);
+        Assert.Equal(resume, driver.Plugged.ContainsKey(instance.Id));
+    }
+
+    [Fact]
     public async Task A_removal_that_fails_is_tried_until_it_succeeds()
     {
         var instance = await RunningAsync();

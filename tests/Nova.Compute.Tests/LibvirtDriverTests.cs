@@ -240,7 +240,7 @@ public sealed class LibvirtDriverTests : IAsyncDisposable
         var config = ServiceConfig.Empty("nova").With("libvirt", "connection_uri", Uri);
         var files = new InstanceFiles(Path.Combine(directory, "instances"));
         var cache = new ImageCache(Path.Combine(files.Root, "_base"), images, TimeProvider.System, NullLogger.Instance);
-        var driver = new LibvirtDriver(FakeConductor.Host, config, files, cache, new OvsVifPlugger(sandbox!.Database, TimeProvider.System, sandbox.Namespace), NullLogger.Instance);
+        var driver = new LibvirtDriver(FakeConductor.Host, config, files, cache, new OvsVifPlugger(sandbox!.Database, TimeProvider.System, sandbox.Namespace), TimeProvider.System, NullLogger.Instance);
         service = new ComputeService(FakeConductor.Host, conductor.Bus, driver, config, TimeProvider.System, NullLogger.Instance,
             new ReconcilerOptions { FirstRetry = TimeSpan.FromMilliseconds(100), FullPeriod = TimeSpan.FromHours(1) });
         await service.StartAsync(Cancellation);

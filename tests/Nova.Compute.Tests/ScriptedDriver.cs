@@ -23,6 +23,9 @@ internal sealed class ScriptedDriver : IComputeDriver
     /// <summary>Called with the step's name before it (false) and after its effect (true); throws to make it fail there.</summary>
     public Action<string, bool>? Fault { get; set; }
 
+    /// <summary>Where set, disks are not ready before this is.</summary>
+    public Task? Image { get; set; }
+
     /// <summary>Whether a guest that is asked to shut down does so.</summary>
     public bool Obeys { get; set; } = true;
 
@@ -47,7 +50,16 @@ internal sealed class ScriptedDriver : IComputeDriver
     public Task<GuestState> InspectAsync(string id, CancellationToken cancellationToken) => Task.FromResult(
         Guests.TryGetValue(id, out var power) ? new GuestState(true, power) : new GuestState(Disks.ContainsKey(id) || Plugged.ContainsKey(id), PowerState.NoState));
 
-    public Task PrepareAsync(InstanceSpec instance, CancellationToken cancellationToken) => Step("prepare", () => Disks[instance.Id] = true);
+    public async Task PrepareAsync(InstanceSpec instance, CancellationToken cancellationToken)
+    {
+        if (Image is { } image)
+        {
+            Calls.Enqueue("download");
+            await image.WaitAsync(cancellationToken);
+        }
+
+        await Step("prepare", () => Disks[instance.Id] = true);
+    }
 
     public Task PlugAsync(InstanceSpec instance, CancellationToken cancellationToken) => Step("plug", () => Plugged[instance.Id] = true);
 

@@ -21,20 +21,45 @@ public sealed record MachineFacts(string HostName, string KernelRelease, int Pro
 {
     public static MachineFacts Read()
     {
-        var memory = ReadMemory();
+        var (memory, available) = Memory();
         var release = File.ReadAllText("/proc/sys/kernel/osrelease").Trim();
         return new MachineFacts(
             HostName: File.ReadAllText("/proc/sys/kernel/hostname").Trim(),
             KernelRelease: release,
             ProcessorCount: Environment.ProcessorCount,
             ProcessorModel: ReadProcessorModel(),
-            MemoryBytes: memory.GetValueOrDefault("MemTotal"),
-            AvailableMemoryBytes: memory.GetValueOrDefault("MemAvailable"),
+            MemoryBytes: memory,
+            AvailableMemoryBytes: available,
             IsRoot: Environment.IsPrivilegedProcess,
             KvmUsable: CanOpen("/dev/kvm"),
             TunUsable: CanOpen("/dev/net/tun"),
             OpenVSwitchModule: Directory.Exists("/sys/module/openvswitch") || IsModuleInstalled(release, "openvswitch"),
             HasSystemd: Directory.Exists("/run/systemd/system"));
+    }
+
+    /// <summary>All memory of the machine, and what can be had without swapping, in bytes.</summary>
+    public static (long Total, long Available) Memory()
+    {
+        long total = 0, available = 0;
+        foreach (var line in File.ReadLines("/proc/meminfo"))
+        {
+            if (line.Split([':', ' '], StringSplitOptions.RemoveEmptyEntries) is [var name, var size, "kB"])
+            {
+                var bytes = long.Parse(size, CultureInfo.InvariantCulture) * 1024;
+                total = name == "MemTotal" ? bytes : total;
+                available = name == "MemAvailable" ? bytes : available;
+            }
+        }
+
+        return (total, available);
+    }
+
+    /// <summary>What the command uptime would say: time, time since boot, load.</summary>
+    public static string Uptime(TimeProvider time)
+    {
+        var up = TimeSpan.FromSeconds(double.Parse(File.ReadAllText("/proc/uptime").Split(' ')[0], CultureInfo.InvariantCulture));
+        var load = File.ReadAllText("/proc/loadavg").Split(' ');
+        return $"{time.GetLocalNow():HH:mm:ss} up {(up.Days > 0 ? $"{up.Days} days, " : "")}{up.Hours}:{up.Minutes:00},  0 users,  load average: {string.Join(", ", load.Take(3))}";
     }
 
     /// <summary>Size of and free space on the file system that holds the path, in bytes.</summary>
@@ -60,20 +85,6 @@ public sealed record MachineFacts(string HostName, string KernelRelease, int Pro
     {
         using var handle = Libc.Open(device, Libc.OpenReadWrite | Libc.OpenCloseOnExec);
         return !handle.IsInvalid;
-    }
-
-    private static Dictionary<string, long> ReadMemory()
-    {
-        var values = new Dictionary<string, long>();
-        foreach (var line in File.ReadLines("/proc/meminfo"))
-        {
-            var parts = line.Split([':', ' '], StringSplitOptions.RemoveEmptyEntries);
-            if (parts is [var name, var size, "kB"])
-            {
-                values[name] = long.Parse(size, CultureInfo.InvariantCulture) * 1024;
-            }
-        }
-        return values;
     }
 
     private static string ReadProcessorModel() =>

@@ -143,6 +143,12 @@ internal sealed partial class ImageCache : IAsyncDisposable
                 File.Move(part, raw, overwrite: true);
             }
 
+            // A power cut must not leave a file under the image's name with less than the image in it.
+            using (var written = File.OpenHandle(raw, access: FileAccess.ReadWrite))
+            {
+                RandomAccess.FlushToDisk(written);
+            }
+
             File.SetLastWriteTimeUtc(raw, time.GetUtcNow().UtcDateTime);
             File.Move(raw, path);
             var seconds = time.GetElapsedTime(started).TotalSeconds;

@@ -5,14 +5,22 @@ namespace SharpStack.Nova.Compute.Instances;
 /// <summary>
 /// How far this process has come with an action. It is lost in a crash, and may be: the steps look at the host itself, and only waiting times begin anew.
 /// </summary>
-internal sealed class ActionRun(PendingAction action, DateTimeOffset now)
+internal sealed class ActionRun(PendingAction action, DateTimeOffset now) : IDisposable
 {
+    private readonly CancellationTokenSource abandoned = new();
+
     public PendingAction Action { get; } = action;
 
     public DateTimeOffset Started { get; } = now;
 
     /// <summary>When the interfaces were plugged: since then Neutron has been expected to wire them.</summary>
     public DateTimeOffset? Plugged { get; set; }
+
+    /// <summary>The making of the disks, which may take as long as an image's download; it goes on while the key is put aside.</summary>
+    public Task? Preparation { get; set; }
+
+    /// <summary>Cancelled when the instance is wanted no more.</summary>
+    public CancellationToken Abandoned => abandoned.Token;
 
     /// <summary>When the guest was asked to shut down.</summary>
     public DateTimeOffset? ShutdownAsked { get; set; }
@@ -35,4 +43,16 @@ internal sealed class ActionRun(PendingAction action, DateTimeOffset now)
         InstanceActionKind.Delete => "compute_terminate_instance",
         _ => "compute_reboot_instance",
     };
+
+    /// <summary>Ends what goes on in the background; when this returns, nothing does.</summary>
+    public async Task AbandonAsync()
+    {
+        await abandoned.CancelAsync();
+        if (Preparation is { IsCompleted: false } preparation)
+        {
+            await preparation.ContinueWith(_ => { }, CancellationToken.None, TaskContinuationOptions.ExecuteSynchronously, TaskScheduler.Default);
+        }
+    }
+
+    public void Dispose() => abandoned.Dispose();
 }

@@ -17,6 +17,9 @@ internal sealed partial class InstanceReconciler : IAsyncDisposable
     /// <summary>How often a guest that is shutting down is asked again: one that was just booting did not hear the first time.</summary>
     private static readonly TimeSpan ShutdownRetry = TimeSpan.FromSeconds(10);
 
+    /// <summary>When to look at a preparation that has not said that it is done.</summary>
+    private static readonly TimeSpan LongestPreparation = TimeSpan.FromMinutes(1);
+
     private readonly IMessageBus bus;
     private readonly IComputeDriver driver;
     private readonly ServiceConfig config;
@@ -24,6 +27,7 @@ internal sealed partial class InstanceReconciler : IAsyncDisposable
     private readonly ILogger log;
     private readonly string host;
     private readonly SemaphoreSlim builds;
+    private readonly CancellationTokenSource stopping = new();
     private readonly Reconciler<string> reconciler;
     private readonly ConcurrentDictionary<string, ActionRun> runs = new(StringComparer.Ordinal);
     private readonly ConcurrentDictionary<string, PowerState> reported = new(StringComparer.Ordinal);
@@ -57,8 +61,15 @@ internal sealed partial class InstanceReconciler : IAsyncDisposable
 
     public async ValueTask DisposeAsync()
     {
+        await stopping.CancelAsync();
         await reconciler.DisposeAsync();
+        foreach (var id in runs.Keys)
+        {
+            await AbandonAsync(id);
+        }
+
         builds.Dispose();
+        stopping.Dispose();
     }
 
     /// <summary>What the conductor expects here, and what is here without being expected.</summary>
@@ -85,7 +96,13 @@ internal sealed partial class InstanceReconciler : IAsyncDisposable
                 : await ObserveAsync(instance, cancellationToken);
         }
 
-        var run = runs.AddOrUpdate(id, _ => new ActionRun(action, time.GetUtcNow()), (_, known) => known.Action.Id == action.Id ? known : new ActionRun(action, time.GetUtcNow()));
+        if (runs.TryGetValue(id, out var run) && run.Action.Id != action.Id)
+        {
+            await AbandonAsync(id);
+            run = null;
+        }
+
+        run ??= runs[id] = new ActionRun(action, time.GetUtcNow());
         if (run.Outcome is null)
         {
             if (run.TaskState is null)
@@ -104,12 +121,12 @@ internal sealed partial class InstanceReconciler : IAsyncDisposable
         // The end is reported with the revision that was read now, so that a later change is not taken for done.
         if (!await ReportAsync(run.Outcome! with { Revision = instance.Revision }, cancellationToken))
         {
-            runs.TryRemove(id, out _);
+            await AbandonAsync(id);
             return ReconcileResult.After(TimeSpan.FromSeconds(1));
         }
 
         await ReportEventAsync(instance, run, run.Outcome, cancellationToken);
-        runs.TryRemove(id, out _);
+        await AbandonAsync(id);
         return ReconcileResult.Done;
     }
 
@@ -148,28 +165,63 @@ internal sealed partial class InstanceReconciler : IAsyncDisposable
         var guest = await driver.InspectAsync(instance.Id, cancellationToken);
         if (!guest.IsOn)
         {
-            await builds.WaitAsync(cancellationToken);
+            await ProgressAsync(instance, run, "networking", cancellationToken);
+            await PlugOnceAsync(instance, run, cancellationToken);
+            await ProgressAsync(instance, run, "block_device_mapping", cancellationToken);
+            run.Preparation ??= PrepareAsync(instance, run);
+            if (!run.Preparation.IsCompleted)
+            {
+                // The key is free meanwhile: a deletion does not wait for the image.
+                _ = run.Preparation.ContinueWith(_ => Enqueue(instance.Id), CancellationToken.None, TaskContinuationOptions.None, TaskScheduler.Default);
+                return time.GetUtcNow() < run.Action.Deadline
+                    ? LongestPreparation
+                    : throw new ComputeException($"The image did not arrive on host {host} in time: check that Glance answers, and the host's network and disk.", reschedule: true);
+            }
+
             try
             {
-                await ProgressAsync(instance, run, "networking", cancellationToken);
-                await PlugOnceAsync(instance, run, cancellationToken);
-                await ProgressAsync(instance, run, "block_device_mapping", cancellationToken);
-                await driver.PrepareAsync(instance, cancellationToken);
-                await ProgressAsync(instance, run, "spawning", cancellationToken);
-                if (WaitForWiring(instance, run) is { } wait)
-                {
-                    return wait;
-                }
-
-                await driver.PowerOnAsync(instance, cancellationToken);
+                await run.Preparation;
             }
-            finally
+            catch
             {
-                builds.Release();
+                run.Preparation = null;
+                throw;
             }
+
+            await ProgressAsync(instance, run, "spawning", cancellationToken);
+            if (WaitForWiring(instance, run) is { } wait)
+            {
+                return wait;
+            }
+
+            await driver.PowerOnAsync(instance, cancellationToken);
         }
 
         return await FinishAsync(instance, run, cancellationToken);
+    }
+
+    private async Task PrepareAsync(InstanceSpec instance, ActionRun run)
+    {
+        using var either = CancellationTokenSource.CreateLinkedTokenSource(run.Abandoned, stopping.Token);
+        await builds.WaitAsync(either.Token);
+        try
+        {
+            await driver.PrepareAsync(instance, either.Token);
+        }
+        finally
+        {
+            builds.Release();
+        }
+    }
+
+    /// <summary>Forgets an action; nothing of it goes on in the background when this returns.</summary>
+    private async Task AbandonAsync(string id)
+    {
+        if (runs.TryRemove(id, out var run))
+        {
+            await run.AbandonAsync();
+            run.Dispose();
+        }
     }
 
     private async Task<TimeSpan?> PowerOnAsync(InstanceSpec instance, ActionRun run, CancellationToken cancellationToken)
@@ -234,6 +286,7 @@ internal sealed partial class InstanceReconciler : IAsyncDisposable
 
     private async Task<TimeSpan?> DeleteAsync(InstanceSpec instance, ActionRun run, CancellationToken cancellationToken)
     {
+        await run.AbandonAsync();
         await driver.RemoveAsync(instance.Id, cancellationToken);
         reported.TryRemove(instance.Id, out _);
         run.Outcome = new InstanceReport(host, instance.Id, instance.Revision, PowerState.NoState) { Exists = false, ActionId = run.Action.Id, Progress = ActionProgress.Done };
@@ -299,6 +352,7 @@ internal sealed partial class InstanceReconciler : IAsyncDisposable
     {
         if (run.Action.Kind == InstanceActionKind.Create)
         {
+            await run.AbandonAsync();
             await driver.RemoveAsync(instance.Id, cancellationToken);
         }
 
@@ -315,7 +369,7 @@ internal sealed partial class InstanceReconciler : IAsyncDisposable
     /// <summary>The conductor does not know it as this host's: nothing of it may stay.</summary>
     private async Task ForgetAsync(string id, CancellationToken cancellationToken)
     {
-        runs.TryRemove(id, out _);
+        await AbandonAsync(id);
         reported.TryRemove(id, out _);
         if ((await driver.InspectAsync(id, cancellationToken)).Exists)
         {
@@ -326,6 +380,7 @@ internal sealed partial class InstanceReconciler : IAsyncDisposable
 
     private async Task<ReconcileResult> RemoveAsync(InstanceSpec instance, CancellationToken cancellationToken)
     {
+        await AbandonAsync(instance.Id);
         await driver.RemoveAsync(instance.Id, cancellationToken);
         reported.TryRemove(instance.Id, out _);
         await ReportAsync(new InstanceReport(host, instance.Id, instance.Revision, PowerState.NoState) { Exists = false }, cancellationToken);
@@ -335,14 +390,36 @@ internal sealed partial class InstanceReconciler : IAsyncDisposable
     /// <summary>Without an action nothing is changed; a guest that did something by itself is reported once.</summary>
     private async Task<ReconcileResult> ObserveAsync(InstanceSpec instance, CancellationToken cancellationToken)
     {
-        runs.TryRemove(instance.Id, out _);
+        await AbandonAsync(instance.Id);
         var guest = await driver.InspectAsync(instance.Id, cancellationToken);
-        if (!reported.TryGetValue(instance.Id, out var before) || before != guest.Power)
+        var seen = reported.TryGetValue(instance.Id, out var before);
+        if (!seen && guest is { Exists: true, IsOn: false } && instance.Desired == DesiredState.Running && config.Get(ComputeOptions.ResumeGuests))
+        {
+            await ResumeAsync(instance, cancellationToken);
+            guest = await driver.InspectAsync(instance.Id, cancellationToken);
+        }
+
+        if (!seen || before != guest.Power)
         {
             await ReportAsync(new InstanceReport(host, instance.Id, instance.Revision, guest.Power) { Exists = guest.Exists }, cancellationToken);
         }
 
         return ReconcileResult.Done;
+    }
+
+    /// <summary>Gives a guest that went off with its host its power back.</summary>
+    private async Task ResumeAsync(InstanceSpec instance, CancellationToken cancellationToken)
+    {
+        try
+        {
+            await driver.PlugAsync(instance, cancellationToken);
+            await driver.PowerOnAsync(instance, cancellationToken);
+            LogResumed(instance.Id, host);
+        }
+        catch (ComputeException failure)
+        {
+            LogNotResumed(instance.Id, host, failure);
+        }
     }
 
     private async Task ProgressAsync(InstanceSpec instance, ActionRun run, string taskState, CancellationToken cancellationToken)
@@ -386,6 +463,12 @@ internal sealed partial class InstanceReconciler : IAsyncDisposable
 
     [LoggerMessage(EventId = 5102, Level = LogLevel.Warning, Message = "Instance {Id} starts although Neutron has not wired port {Ports} (vif_plugging_is_fatal is off)")]
     private partial void LogNotWired(string id, string ports);
+
+    [LoggerMessage(EventId = 5104, Level = LogLevel.Information, Message = "Instance {Id} went off with {Host} and runs again")]
+    private partial void LogResumed(string id, string host);
+
+    [LoggerMessage(EventId = 5105, Level = LogLevel.Error, Message = "Instance {Id} went off with {Host} and cannot be started again")]
+    private partial void LogNotResumed(string id, string host, Exception failure);
 
     [LoggerMessage(EventId = 5103, Level = LogLevel.Warning, Message = "Instance {Id} is not one of {Host}'s any more: what is left of it is removed")]
     private partial void LogRemnant(string id, string host);

@@ -28,6 +28,7 @@ internal sealed partial class LibvirtDriver : IComputeDriver
     private readonly InstanceFiles files;
     private readonly ImageCache images;
     private readonly IVifPlugger interfaces;
+    private readonly TimeProvider time;
     private readonly ILogger log;
     private readonly string virtType;
     private readonly bool rawDisks;
@@ -37,13 +38,14 @@ internal sealed partial class LibvirtDriver : IComputeDriver
     private string? cpuInfo;
     private bool disposed;
 
-    public LibvirtDriver(string host, ServiceConfig config, InstanceFiles files, ImageCache images, IVifPlugger interfaces, ILogger log)
+    public LibvirtDriver(string host, ServiceConfig config, InstanceFiles files, ImageCache images, IVifPlugger interfaces, TimeProvider time, ILogger log)
     {
         this.host = host;
         this.config = config;
         this.files = files;
         this.images = images;
         this.interfaces = interfaces;
+        this.time = time;
         this.log = log;
         virtType = config.Get(ComputeOptions.VirtType) is { Length: > 0 } type ? type : MachineFacts.Read().KvmUsable ? "kvm" : "qemu";
         rawDisks = config.Get(ComputeOptions.ImagesType) is "raw" or "flat";
@@ -86,7 +88,7 @@ internal sealed partial class LibvirtDriver : IComputeDriver
                 return (connection.NodeInfo, connection.HypervisorVersion, active);
             },
             cancellationToken);
-        var facts = MachineFacts.Read();
+        var memory = MachineFacts.Memory();
         var (total, available) = MachineFacts.Disk(files.Root);
         return new HypervisorReport
         {
@@ -96,12 +98,13 @@ internal sealed partial class LibvirtDriver : IComputeDriver
             HostIp = config.Get(ComputeOptions.MyIp),
             Vcpus = node.Processors,
             MemoryMb = (int)(node.MemoryKib / 1024),
-            MemoryMbUsed = (int)((facts.MemoryBytes - facts.AvailableMemoryBytes) / Mebibyte),
+            MemoryMbUsed = (int)((memory.Total - memory.Available) / Mebibyte),
             LocalGb = (int)(total / Gibibyte),
             LocalGbUsed = (int)((total - available) / Gibibyte),
             DiskAvailableLeast = (int)(available / Gibibyte),
             RunningVms = running,
             CpuInfo = cpuInfo!,
+            Uptime = MachineFacts.Uptime(time),
             Traits = ["COMPUTE_NODE"],
         };
     }
@@ -114,6 +117,11 @@ internal sealed partial class LibvirtDriver : IComputeDriver
 
     public async Task PrepareAsync(InstanceSpec instance, CancellationToken cancellationToken)
     {
+        if (instance.ConfigDrive)
+        {
+            throw new ComputeException("This host has no config drives: create the server without --config-drive; the metadata service gives the guest the same.");
+        }
+
         files.Create(instance.Id);
         var disks = Disks(instance);
         if (!File.Exists(disks[0].Path))
