@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using System.Net;
 using System.Net.Sockets;
+using SharpStack.LinuxHost.Links;
 using SharpStack.LinuxHost.Namespaces;
 
 namespace SharpStack.TestKit.Hosts;
@@ -111,6 +112,35 @@ public sealed class OpenVSwitchSandbox : IAsyncDisposable
         socket.Bind(address);
         return socket;
     }
+
+    /// <summary>
+    /// A "machine" on a port: a namespace with eth0, whose other end is a device of the switch's namespace. It sends whole checksums, as
+    /// the userspace datapath needs.
+    /// </summary>
+    /// <param name="device">The device's name on the switch, at most 15 characters.</param>
+    /// <param name="mac">eth0's MAC address.</param>
+    /// <param name="addresses">Addresses with prefix lengths.</param>
+    /// <returns>The machine's namespace.</returns>
+    public async Task<string> AddMachineAsync(string device, string mac, params string[] addresses)
+    {
+        var machine = $"{Namespace}-{device}";
+        await AddNamespaceAsync(machine);
+        await RunAsync("ip", "-n", Namespace, "link", "add", device, "type", "veth", "peer", "name", "eth0", "netns", machine);
+        await RunAsync("ip", "-n", machine, "link", "set", "eth0", "address", mac);
+        Offloads.SetTransmitChecksumming("eth0", enabled: false, machine);
+        await RunAsync("ip", "-n", Namespace, "link", "set", device, "up");
+        await RunAsync("ip", "-n", machine, "link", "set", "eth0", "up");
+        foreach (var address in addresses)
+        {
+            await RunAsync("ip", "-n", machine, "addr", "add", address, "dev", "eth0", "nodad");
+        }
+
+        return machine;
+    }
+
+    /// <summary>Whether a ping from a machine is answered, within the given number of seconds.</summary>
+    public static async Task<bool> PingAsync(string machine, string address, int seconds = 1) =>
+        (await TryRunAsync("ip", "netns", "exec", machine, "ping", "-c", "1", "-W", $"{seconds}", address)).Code == 0;
 
     /// <summary>Runs a program to its end and returns its standard output.</summary>
     /// <exception cref="InvalidOperationException">It failed; the message has what it printed.</exception>

@@ -1,0 +1,484 @@
+using System.Collections.Concurrent;
+using System.Security.Cryptography;
+using System.Text;
+using Microsoft.Extensions.Logging;
+using SharpStack.Foundation.Bus;
+using SharpStack.Foundation.Reconciling;
+using SharpStack.Neutron.Agents.OpenVSwitch.Bridges;
+using SharpStack.Neutron.Agents.OpenVSwitch.Firewall;
+using SharpStack.Neutron.Contracts;
+using SharpStack.OpenVSwitch.Flows;
+using SharpStack.OpenVSwitch.OpenFlow;
+using SharpStack.OpenVSwitch.Switches;
+
+namespace SharpStack.Neutron.Agents.OpenVSwitch;
+
+/// <summary>What to look at.</summary>
+internal enum WorkKind
+{
+    /// <summary>Everything: bridges, all ports, all groups, all flows against what the switch really has.</summary>
+    Host,
+
+    /// <summary>One port, by its id.</summary>
+    Port,
+
+    /// <summary>A group whose rules or members changed.</summary>
+    SecurityGroup,
+
+    /// <summary>A network whose attributes changed.</summary>
+    Network,
+}
+
+internal readonly record struct WorkItem(WorkKind Kind, string Id)
+{
+    public static readonly WorkItem Host = new(WorkKind.Host, "");
+
+    public override string ToString() => Kind == WorkKind.Host ? "the host" : $"{Kind} {Id}";
+}
+
+/// <summary>
+/// Makes the switch of this host what the server says. It keeps what the server said and what it put into the switch, works out all flows that
+/// should be, and applies the difference: flows first, then the tags that let packets at them. Not to be used by two tasks at once.
+/// </summary>
+internal sealed partial class HostWiring(AgentSettings settings, VSwitch vswitch, OpenFlowController controller, IMessageBus bus, ILogger log)
+{
+    private const string InterfaceId = "iface-id";
+
+    private static readonly string[] Protocols = ["OpenFlow10", "OpenFlow13", "OpenFlow14"];
+    private static readonly FlowFilter OwnFlows = new(FlowTables.Cookie, ulong.MaxValue);
+
+    private readonly LocalVlans vlans = new();
+    private readonly ConjunctionIds conjunctions = new();
+    private readonly ConcurrentDictionary<string, int> tags = new(StringComparer.Ordinal);
+    private readonly Dictionary<string, (OpenFlowSwitch Switch, IReadOnlyCollection<Flow> Flows)> installed = new(StringComparer.Ordinal);
+    private readonly Dictionary<string, PortFlows> portFlows = new(StringComparer.Ordinal);
+    private readonly Dictionary<string, (long Revision, bool Up)> reported = new(StringComparer.Ordinal);
+    private Dictionary<string, DeviceDetails> devices = new(StringComparer.Ordinal);
+    private HashSet<string> unknown = new(StringComparer.Ordinal);
+    private Dictionary<string, SecurityGroupDetails> groups = new(StringComparer.Ordinal);
+    private Dictionary<string, IReadOnlyList<AddressPair>> members = new(StringComparer.Ordinal);
+    private volatile int wired;
+    private bool loaded;
+
+    /// <summary>Ports whose binding changed while they were wired: to be looked at again.</summary>
+    public event Action<string>? LookAgain;
+
+    /// <summary>How many ports are wired, for the agent's report.</summary>
+    public int WiredPorts => wired;
+
+    /// <summary>Whether a port on the integration bridge has the tag that was last given to it.</summary>
+    public bool HasWantedTag(string port, int? tag) => !tags.TryGetValue(port, out var wanted) || wanted == tag;
+
+    /// <summary>The patch port on the integration bridge, or on the physical one, that joins the two.</summary>
+    public static string PatchName(string prefix, string bridge)
+    {
+        const int Longest = 15;
+        const int HashLength = 6;
+        var name = prefix + bridge;
+        if (name.Length <= Longest)
+        {
+            return name;
+        }
+
+#pragma warning disable CA5350 // OpenStack's way of shortening names, not a protection.
+        var hash = Convert.ToHexStringLower(SHA1.HashData(Encoding.UTF8.GetBytes(bridge)));
+#pragma warning restore CA5350
+        return string.Concat(prefix, bridge.AsSpan(0, Longest - prefix.Length - HashLength), hash.AsSpan(0, HashLength));
+    }
+
+    public async Task<ReconcileResult> ReconcileAsync(WorkItem item, CancellationToken cancellationToken)
+    {
+        switch (item.Kind)
+        {
+            case WorkKind.Host:
+                await EnsureBridgesAsync(cancellationToken);
+                await LoadAllAsync(cancellationToken);
+                break;
+            case WorkKind.Port when loaded:
+                await LoadDevicesAsync([item.Id], cancellationToken);
+                break;
+            case WorkKind.Network when loaded && devices.Values.Where(device => device.NetworkId == item.Id).Select(device => device.PortId).ToList() is { Count: > 0 } ports:
+                await LoadDevicesAsync(ports, cancellationToken);
+                break;
+            case WorkKind.SecurityGroup when loaded && Affected(item.Id) is { Count: > 0 } affected:
+                await LoadGroupsAsync(affected, cancellationToken);
+                break;
+            default:
+                // Nothing on this host is concerned, or the first look at everything is still to come.
+                return ReconcileResult.Done;
+        }
+
+        await ApplyAsync(verify: item.Kind == WorkKind.Host, cancellationToken);
+        return ReconcileResult.Done;
+    }
+
+    /// <summary>The groups of ports of this host that are, or name as the remote side, the one given.</summary>
+    private List<string> Affected(string id) =>
+        [.. Used(devices.Values).Where(used => used == id || (groups.TryGetValue(used, out var group) && group.Rules.Any(rule => rule.RemoteGroupId == id)))];
+
+    private async Task EnsureBridgesAsync(CancellationToken cancellationToken)
+    {
+        var bridge = new BridgeSettings
+        {
+            DatapathType = settings.DatapathType,
+            FailMode = "secure",
+            Protocols = Protocols,
+            Controller = new ControllerSettings($"tcp:{settings.ListenAddress}:{controller.EndPoint.Port}") { InactivityProbe = settings.InactivityProbe },
+        };
+        foreach (var (network, name) in settings.BridgeMappings)
+        {
+            if (vswitch.FindBridge(name) is null)
+            {
+                LogNoBridge(network, name);
+            }
+        }
+
+        await vswitch.ChangeAsync(
+            changes =>
+            {
+                changes.EnsureBridge(settings.IntegrationBridge, bridge);
+                foreach (var name in MappedBridges())
+                {
+                    changes.EnsureBridge(name, bridge);
+                    changes.EnsurePatchPair(settings.IntegrationBridge, PatchName("int-", name), name, PatchName("phy-", name));
+                }
+            },
+            cancellationToken);
+        using var limit = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+        limit.CancelAfter(settings.ConnectTimeout);
+        foreach (var name in MappedBridges().Prepend(settings.IntegrationBridge))
+        {
+            try
+            {
+                await controller.WaitForAsync(name, limit.Token);
+            }
+            catch (OperationCanceledException) when (!cancellationToken.IsCancellationRequested)
+            {
+                throw new OpenFlowException(
+                    $"Bridge {name} did not connect to {settings.ListenAddress}:{controller.EndPoint.Port} within {settings.ConnectTimeout.TotalSeconds:0} s: check that ovs-vswitchd runs in this network namespace.");
+            }
+        }
+    }
+
+    /// <summary>The mapped bridges that exist.</summary>
+    private IEnumerable<string> MappedBridges() => settings.BridgeMappings.Values.Distinct().Where(name => vswitch.FindBridge(name) is not null);
+
+    private async Task LoadAllAsync(CancellationToken cancellationToken)
+    {
+        var answer = await bus.CallAsync(OpenVSwitchContracts.GetDevices, new DevicesRequest(settings.Host, null), cancellationToken: cancellationToken);
+        var all = answer.Devices.ToDictionary(device => device.PortId, StringComparer.Ordinal);
+        var used = Used(all.Values).ToList();
+        var known = used.Count == 0 ? null : await AskGroupsAsync(used, cancellationToken);
+        devices = all;
+        unknown = BridgePorts().Select(port => port.ExternalIds[InterfaceId]).Where(id => !all.ContainsKey(id)).ToHashSet(StringComparer.Ordinal);
+        groups = known?.Groups.ToDictionary(group => group.Id, StringComparer.Ordinal) ?? new(StringComparer.Ordinal);
+        members = known is null ? new(StringComparer.Ordinal) : new(known.Members, StringComparer.Ordinal);
+        loaded = true;
+    }
+
+    private async Task LoadDevicesAsync(IReadOnlyList<string> ids, CancellationToken cancellationToken)
+    {
+        var answer = await bus.CallAsync(OpenVSwitchContracts.GetDevices, new DevicesRequest(settings.Host, ids), cancellationToken: cancellationToken);
+        var missing = Used(answer.Devices).Where(id => !groups.ContainsKey(id)).ToList();
+        if (missing.Count > 0)
+        {
+            await LoadGroupsAsync(missing, cancellationToken);
+        }
+
+        foreach (var device in answer.Devices)
+        {
+            devices[device.PortId] = device;
+            unknown.Remove(device.PortId);
+        }
+
+        foreach (var id in answer.Unknown)
+        {
+            devices.Remove(id);
+            unknown.Add(id);
+        }
+    }
+
+    private async Task LoadGroupsAsync(IReadOnlyList<string> ids, CancellationToken cancellationToken)
+    {
+        var answer = await AskGroupsAsync(ids, cancellationToken);
+        foreach (var id in ids)
+        {
+            groups.Remove(id);
+        }
+
+        foreach (var group in answer.Groups)
+        {
+            groups[group.Id] = group;
+        }
+
+        foreach (var (id, list) in answer.Members)
+        {
+            members[id] = list;
+        }
+    }
+
+    private Task<SecurityGroupsAnswer> AskGroupsAsync(IReadOnlyList<string> ids, CancellationToken cancellationToken) =>
+        bus.CallAsync(OpenVSwitchContracts.GetSecurityGroups, new SecurityGroupsRequest(settings.Host, ids), cancellationToken: cancellationToken);
+
+    /// <summary>The groups that the firewall needs for these ports.</summary>
+    private IEnumerable<string> Used(IEnumerable<DeviceDetails> of) =>
+        settings.Firewall ? of.Where(device => device.PortSecurityEnabled).SelectMany(device => device.SecurityGroupIds).Distinct(StringComparer.Ordinal) : [];
+
+    private IEnumerable<BridgePort> BridgePorts() => vswitch.Ports(settings.IntegrationBridge).Where(port => port.ExternalIds.ContainsKey(InterfaceId)).OrderBy(port => port.Name, StringComparer.Ordinal);
+
+    private async Task ApplyAsync(bool verify, CancellationToken cancellationToken)
+    {
+        var ports = BridgePorts().ToList();
+        var up = new Dictionary<string, WiredPort>(StringComparer.Ordinal);
+        var waiting = new HashSet<string>(StringComparer.Ordinal);
+        var dead = new List<BridgePort>();
+        Sort(ports, up, waiting, dead);
+
+        var segments = Segments(up.Values);
+        var physical = segments.Select(pair => Physical(pair.Device, pair.Vlan)).OfType<PhysicalSegment>().ToList();
+        await ApplyFlowsAsync(settings.IntegrationBridge, [.. IntegrationFlows(up, dead, physical)], verify, cancellationToken);
+        foreach (var bridge in MappedBridges())
+        {
+            var flows = BridgeFlows.Physical(PatchPort("phy-", bridge)).Concat(physical.Where(segment => segment.Bridge == bridge).Select(BridgeFlows.PhysicalSegment));
+            await ApplyFlowsAsync(bridge, [.. flows], verify, cancellationToken);
+        }
+
+        Remember(up.Values, dead);
+        await vswitch.ChangeAsync(
+            changes =>
+            {
+                foreach (var port in up.Values)
+                {
+                    var key = KeyOf(port.Details);
+                    changes.SetPort(port.Name, port.LocalVlan, LocalVlans.Describe(key, port.Details.NetworkType, port.Details.PhysicalNetwork, port.LocalVlan));
+                }
+
+                foreach (var port in dead)
+                {
+                    changes.SetPort(port.Name, LocalVlans.Dead);
+                }
+            },
+            cancellationToken);
+        wired = up.Count;
+        await ReportAsync(up, waiting, cancellationToken);
+    }
+
+    /// <summary>Which ports are to be wired, which cannot be yet, and which must be cut off.</summary>
+    private void Sort(IReadOnlyList<BridgePort> ports, Dictionary<string, WiredPort> up, HashSet<string> waiting, List<BridgePort> dead)
+    {
+        var usable = new Dictionary<string, (DeviceDetails Device, BridgePort Port)>(StringComparer.Ordinal);
+        foreach (var port in ports)
+        {
+            var id = port.ExternalIds[InterfaceId];
+            if (!devices.TryGetValue(id, out var device))
+            {
+                if (unknown.Contains(id))
+                {
+                    dead.Add(port);
+                }
+            }
+            else if (!device.AdminStateUp || !CanServe(device))
+            {
+                dead.Add(port);
+            }
+            else if (port.OpenFlowPort is not { } number)
+            {
+                waiting.Add(id);
+            }
+            else if (number > 0)
+            {
+                usable.TryAdd(id, (device, port));
+            }
+        }
+
+        var assigned = vlans.Assign(usable.Values.Select(pair => KeyOf(pair.Device)), ports);
+        foreach (var (id, (device, port)) in usable.OrderBy(pair => pair.Key, StringComparer.Ordinal))
+        {
+            try
+            {
+                up.Add(id, Wire(device, port, assigned[KeyOf(device)]));
+            }
+            catch (FormatException failure)
+            {
+                // What one port has wrong must not keep the others from the network.
+                LogBadPort(id, failure.Message);
+                dead.Add(port);
+            }
+        }
+    }
+
+    private WiredPort Wire(DeviceDetails device, BridgePort port, int vlan)
+    {
+        var own = settings.Firewall ? [.. device.SecurityGroupIds.Select(id => groups.GetValueOrDefault(id)).OfType<SecurityGroupDetails>()] : Array.Empty<SecurityGroupDetails>();
+        if (portFlows.TryGetValue(device.PortId, out var known)
+            && ReferenceEquals(known.Port.Details, device)
+            && (known.Port.Name, known.Port.Number, known.Port.LocalVlan) == (port.Name, (uint)port.OpenFlowPort!.Value, vlan)
+            && known.Groups.SequenceEqual(own, ReferenceEqualityComparer.Instance))
+        {
+            return known.Port;
+        }
+
+        var wiredPort = new WiredPort(device, port.Name, (uint)port.OpenFlowPort!.Value, vlan);
+        var flows = settings.Firewall
+            ? PortFirewall.Flows(wiredPort, own, conjunctions, settings.PermittedEthertypes)
+            : SpoofProtection.Flows(wiredPort);
+        portFlows[device.PortId] = new(wiredPort, own, [.. flows]);
+        return wiredPort;
+    }
+
+    private IEnumerable<Flow> IntegrationFlows(Dictionary<string, WiredPort> up, IEnumerable<BridgePort> dead, IReadOnlyList<PhysicalSegment> physical)
+    {
+        foreach (var gone in portFlows.Keys.Where(id => !up.ContainsKey(id)).ToList())
+        {
+            portFlows.Remove(gone);
+        }
+
+        var patchPorts = MappedBridges().Select(bridge => PatchPort("int-", bridge)).OfType<uint>();
+        var used = from port in up.Values
+                   from conjunction in PortFirewall.Conjunctions(port, portFlows[port.Details.PortId].Groups)
+                   group conjunction by port.LocalVlan;
+        return
+        [
+            .. BridgeFlows.Integration(patchPorts, settings.Firewall),
+            .. physical.Select(BridgeFlows.IntegrationSegment),
+            .. dead.Where(port => port.OpenFlowPort > 0).Select(port => FlowTables.Flow(FlowTables.LocalSwitching, 65535, FlowTables.Packet.InPort((uint)port.OpenFlowPort!.Value))),
+            .. up.Keys.Order(StringComparer.Ordinal).SelectMany(id => portFlows[id].Flows),
+            .. used.SelectMany(network => PortFirewall.Members(network.Key, network.Distinct(), members, conjunctions)),
+        ];
+    }
+
+    private static List<(DeviceDetails Device, int Vlan)> Segments(IEnumerable<WiredPort> up) =>
+        [.. up.GroupBy(port => port.LocalVlan).Select(network => (network.First().Details, network.Key))];
+
+    private PhysicalSegment? Physical(DeviceDetails device, int vlan)
+    {
+        if (device.PhysicalNetwork is not { } network || !settings.BridgeMappings.TryGetValue(network, out var bridge))
+        {
+            return null;
+        }
+
+        return PatchPort("int-", bridge) is { } inside && PatchPort("phy-", bridge) is { } outside
+            ? new(bridge, inside, outside, device.NetworkType == "vlan" ? device.SegmentationId : null, vlan)
+            : null;
+    }
+
+    private bool CanServe(DeviceDetails device)
+    {
+        var can = device.NetworkType switch
+        {
+            "local" => true,
+            "flat" => IsMapped(),
+            "vlan" => IsMapped() && device.SegmentationId is not null,
+            _ => false,
+        };
+        if (!can)
+        {
+            LogCannotServe(device.PortId, device.NetworkType, device.PhysicalNetwork ?? "none");
+        }
+
+        return can;
+
+        bool IsMapped() => device.PhysicalNetwork is { } network && settings.BridgeMappings.TryGetValue(network, out var bridge) && vswitch.FindBridge(bridge) is not null;
+    }
+
+    private uint? PatchPort(string prefix, string bridge) => vswitch.FindPort(PatchName(prefix, bridge))?.OpenFlowPort is { } number and > 0 ? (uint)number : null;
+
+    private static SegmentKey KeyOf(DeviceDetails device) => new(device.NetworkId, device.SegmentationId);
+
+    private async Task ApplyFlowsAsync(string bridge, IReadOnlyCollection<Flow> wanted, bool verify, CancellationToken cancellationToken)
+    {
+        using var limit = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+        limit.CancelAfter(settings.RequestTimeout);
+        var connected = controller.Find(bridge) ?? throw new OpenFlowException($"Bridge {bridge} is not connected to {settings.ListenAddress}:{controller.EndPoint.Port}: check that ovs-vswitchd runs.");
+        try
+        {
+            // What this agent put into a connection is there as long as the connection is; a look at everything trusts only the switch itself.
+            var actual = !verify && installed.TryGetValue(bridge, out var known) && known.Switch == connected
+                ? known.Flows
+                : [.. (await connected.DumpFlowsAsync(OwnFlows, limit.Token)).Select(flow => flow.Flow)];
+            installed.Remove(bridge);
+            var difference = FlowDifference.Between(actual, wanted);
+            await connected.ApplyAsync(difference.Commands(), limit.Token);
+            installed[bridge] = (connected, wanted);
+            if (!difference.IsEmpty)
+            {
+                LogFlows(bridge, difference.Added.Count, difference.Changed.Count, difference.Removed.Count);
+            }
+        }
+        catch (OperationCanceledException) when (!cancellationToken.IsCancellationRequested)
+        {
+            throw new OpenFlowException($"Bridge {bridge} did not answer within {settings.RequestTimeout.TotalSeconds:0} s.");
+        }
+    }
+
+    private void Remember(IEnumerable<WiredPort> up, IEnumerable<BridgePort> dead)
+    {
+        tags.Clear();
+        foreach (var port in up)
+        {
+            tags[port.Name] = port.LocalVlan;
+        }
+
+        foreach (var port in dead)
+        {
+            tags[port.Name] = LocalVlans.Dead;
+        }
+    }
+
+    private async Task ReportAsync(Dictionary<string, WiredPort> up, HashSet<string> waiting, CancellationToken cancellationToken)
+    {
+        foreach (var gone in reported.Keys.Where(id => !devices.ContainsKey(id)).ToList())
+        {
+            reported.Remove(gone);
+        }
+
+        var nowUp = up.Values.Where(port => !WasReported(port.Details, up: true)).Select(port => new DeviceSeen(port.Details.PortId, port.Details.Revision)).ToList();
+        var nowDown = devices.Values
+            .Where(device => !up.ContainsKey(device.PortId) && !waiting.Contains(device.PortId) && !WasReported(device, up: false))
+            .Where(device => device.Status == "ACTIVE" || reported.ContainsKey(device.PortId))
+            .Select(device => new DeviceSeen(device.PortId, device.Revision))
+            .ToList();
+        if (nowUp.Count + nowDown.Count == 0)
+        {
+            return;
+        }
+
+        var answer = await bus.CallAsync(OpenVSwitchContracts.ReportDevices, new DeviceStatusReport(settings.Host, nowUp, nowDown), cancellationToken: cancellationToken);
+        foreach (var seen in nowUp)
+        {
+            reported[seen.PortId] = (seen.Revision, true);
+        }
+
+        foreach (var seen in nowDown)
+        {
+            reported[seen.PortId] = (seen.Revision, false);
+        }
+
+        LogReported(nowUp.Count, nowDown.Count);
+        foreach (var id in answer.LookAgain)
+        {
+            reported.Remove(id);
+            LookAgain?.Invoke(id);
+        }
+    }
+
+    private bool WasReported(DeviceDetails device, bool up) => reported.TryGetValue(device.PortId, out var last) && last == (device.Revision, up);
+
+    [LoggerMessage(EventId = 6101, Level = LogLevel.Error, Message = "Physical network {Network} is mapped to bridge {Bridge}, which does not exist: create it (ovs-vsctl add-br {Bridge}) and put the network's interface on it")]
+    private partial void LogNoBridge(string network, string bridge);
+
+    [LoggerMessage(EventId = 6102, Level = LogLevel.Error, Message = "Port {Port} cannot be wired: {Reason}")]
+    private partial void LogBadPort(string port, string reason);
+
+    [LoggerMessage(EventId = 6103, Level = LogLevel.Error, Message = "Port {Port} is on a network of type {Type}, physical network {PhysicalNetwork}, which this host does not reach: see [ovs] bridge_mappings")]
+    private partial void LogCannotServe(string port, string type, string physicalNetwork);
+
+    [LoggerMessage(EventId = 6104, Level = LogLevel.Information, Message = "Flows of {Bridge}: {Added} added, {Changed} changed, {Removed} removed")]
+    private partial void LogFlows(string bridge, int added, int changed, int removed);
+
+    [LoggerMessage(EventId = 6105, Level = LogLevel.Information, Message = "Reported {Up} ports up, {Down} down")]
+    private partial void LogReported(int up, int down);
+
+    /// <summary>The flows of a port and what they were made from.</summary>
+    private sealed record PortFlows(WiredPort Port, IReadOnlyList<SecurityGroupDetails> Groups, IReadOnlyList<Flow> Flows);
+}
