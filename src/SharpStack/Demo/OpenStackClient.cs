@@ -66,6 +66,8 @@ internal sealed class OpenStackClient : IDisposable
 
     public Task PutAsync(string service, string path, CancellationToken cancellationToken) => SendAsync(HttpMethod.Put, service, path, null, cancellationToken);
 
+    public Task DeleteAsync(string service, string path, CancellationToken cancellationToken) => SendAsync(HttpMethod.Delete, service, path, null, cancellationToken);
+
     public async Task UploadAsync(string path, string file, CancellationToken cancellationToken)
     {
         await using var stream = File.OpenRead(file);

@@ -1,0 +1,98 @@
+using System.Diagnostics;
+using System.Globalization;
+using System.Net;
+using System.Net.Sockets;
+using SharpStack.Cloud;
+using SharpStack.Demo;
+
+namespace SharpStack.Chaos.Tests;
+
+/// <summary>A cloud as <c>./up --fake</c> makes it: a process of its own that can be killed, in a folder and on ports of its own.</summary>
+internal sealed class FakeCloud : IAsyncDisposable
+{
+    private const int PortsOfACloud = 16;
+
+    private readonly CloudLayout layout;
+    private readonly int portBase;
+
+    private FakeCloud(CloudLayout layout, int portBase)
+    {
+        this.layout = layout;
+        this.portBase = portBase;
+    }
+
+    public static async Task<FakeCloud> StartAsync(CancellationToken cancellationToken)
+    {
+        var cloud = new FakeCloud(new CloudLayout(Directory.CreateTempSubdirectory("sharpstack-chaos-").FullName), FreePorts());
+        await cloud.UpAsync(cancellationToken);
+        return cloud;
+    }
+
+    /// <summary>Starts the program, or starts it again on what it left.</summary>
+    public Task UpAsync(CancellationToken cancellationToken) =>
+        RunAsync(["up", "--fake", "--no-demo", "--data", layout.Data, "--port-base", portBase.ToString(CultureInfo.InvariantCulture)], cancellationToken);
+
+    /// <summary>SIGKILL, at once.</summary>
+    public void Kill()
+    {
+        using var process = Process.GetProcessById(int.Parse(File.ReadAllText(layout.PidFile), CultureInfo.InvariantCulture));
+        process.Kill();
+        process.WaitForExit();
+    }
+
+    public Task<OpenStackClient> LogInAsync(CancellationToken cancellationToken)
+    {
+        var settings = CloudSettings.Load(layout)!;
+        return OpenStackClient.LogInAsync(settings.AuthUrl, "admin", settings.Secrets.Admin, "admin", cancellationToken);
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        await RunAsync(["down", "--purge", "--data", layout.Data], CancellationToken.None);
+        if (Directory.Exists(layout.Data))
+        {
+            Directory.Delete(layout.Data, recursive: true);
+        }
+    }
+
+    private static async Task RunAsync(IReadOnlyList<string> arguments, CancellationToken cancellationToken)
+    {
+        var start = new ProcessStartInfo(Path.Combine(AppContext.BaseDirectory, "sharpstack")) { RedirectStandardOutput = true, RedirectStandardError = true };
+        foreach (var argument in arguments)
+        {
+            start.ArgumentList.Add(argument);
+        }
+
+        using var process = Process.Start(start)!;
+        var output = process.StandardOutput.ReadToEndAsync(cancellationToken);
+        var errors = process.StandardError.ReadToEndAsync(cancellationToken);
+        await process.WaitForExitAsync(cancellationToken);
+        Assert.True(process.ExitCode == 0, $"sharpstack {string.Join(' ', arguments)} ended with {process.ExitCode}:\n{await output}{await errors}");
+    }
+
+    /// <summary>The first of a row of free ports.</summary>
+    private static int FreePorts()
+    {
+        for (var start = Random.Shared.Next(20_000, 50_000); ; start += PortsOfACloud)
+        {
+            if (Enumerable.Range(start, PortsOfACloud).All(IsFree))
+            {
+                return start;
+            }
+        }
+    }
+
+    private static bool IsFree(int port)
+    {
+        try
+        {
+            using var listener = new TcpListener(IPAddress.Loopback, port);
+            listener.Start();
+            return true;
+        }
+        catch (SocketException)
+        {
+            return false;
+        }
+    }
+}
