@@ -30,6 +30,9 @@ try
             return 0;
         case ["policy", .. var words]:
             return await PolicyCommand.RunAsync(words, time);
+        case ["routes"]:
+            await RoutesCommand.RunAsync(Console.Out);
+            return 0;
         case [] or ["help" or "--help" or "-h"]:
             Help(Console.Out);
             return 0;
@@ -63,7 +66,7 @@ void Interrupt(object? sender, ConsoleCancelEventArgs key)
 static void Help(TextWriter output)
 {
     output.WriteLine("usage: sharpstack COMMAND");
-    foreach (var usage in new[] { UpCommand.Usage, DownCommand.Usage, ServeCommand.Usage, DoctorCommand.Usage, ConfigCommand.Usage, KeystoneCommands.Usage, PolicyCommand.Usage })
+    foreach (var usage in new[] { UpCommand.Usage, DownCommand.Usage, ServeCommand.Usage, DoctorCommand.Usage, ConfigCommand.Usage, KeystoneCommands.Usage, PolicyCommand.Usage, RoutesCommand.Usage })
     {
         output.WriteLine($"  {usage}");
     }

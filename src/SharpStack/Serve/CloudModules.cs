@@ -1,8 +1,10 @@
 using SharpStack.Foundation.Hosting;
 using SharpStack.Foundation.Observability;
+using SharpStack.Glance;
 using SharpStack.Keystone;
 using SharpStack.Neutron.Agents.Simulated;
 using SharpStack.Nova.Compute;
+using SharpStack.Placement;
 
 namespace SharpStack.Serve;
 
@@ -13,6 +15,8 @@ internal static class CloudModules
     public static IReadOnlyList<IServiceModule> All(bool fake) =>
     [
         new KeystoneModule(),
+        new GlanceModule(),
+        new PlacementModule(),
         new ComputeModule(),
         .. fake ? [new SimulatedAgentsModule()] : Array.Empty<IServiceModule>(),
         new MetricsModule(),
