@@ -92,7 +92,7 @@ public sealed class LibvirtDriverTests : IAsyncDisposable
     }
 
     [Fact]
-    public async Task A_guest_that_cannot_start_says_why_and_one_that_is_cut_off_from_outside_is_reported()
+    public async Task A_guest_that_cannot_start_says_why_and_one_that_is_cut_off_from_outside_is_reported_also_after_libvirt_was_away()
     {
         await StartHostAsync();
         var image = images.Add(BootSector("SharpStack boot"), "raw");
@@ -115,6 +115,11 @@ public sealed class LibvirtDriverTests : IAsyncDisposable
         var instance = conductor.Add(each => each with { Image = image, Flavor = each.Flavor with { MemoryMb = 64 } });
         await HintAsync(instance.Id);
         await conductor.SettledAsync(instance.Id);
+
+        // libvirtd goes and comes back; the guest has run on, and its end is noticed all the same.
+        await libvirtd!.StopAsync(TimeSpan.FromSeconds(20), TimeProvider.System, Cancellation);
+        await StartLibvirtAsync();
+        Assert.Equal("running", (await VirshAsync("domstate", instance.DomainName)).Trim());
         await VirshAsync("destroy", instance.DomainName);
         await Wait.UntilAsync(() => conductor.Reports[^1] is { PowerState: PowerState.Shutdown, ActionId: null });
 
@@ -207,6 +212,12 @@ public sealed class LibvirtDriverTests : IAsyncDisposable
             host_uuid = "{Guid.NewGuid()}"
             """,
             Cancellation);
+        await StartLibvirtAsync();
+    }
+
+    private async Task StartLibvirtAsync()
+    {
+        File.Delete(Path.Combine(directory, "run", "libvirt-sock"));
         libvirtd = ManagedProcess.Start(new ProcessSpec
         {
             FileName = "unshare",
@@ -229,7 +240,7 @@ public sealed class LibvirtDriverTests : IAsyncDisposable
             ],
             PidFile = Path.Combine(directory, "libvirtd.pid"),
             LogFile = Path.Combine(directory, "libvirtd.log"),
-            NetworkNamespace = sandbox.Namespace,
+            NetworkNamespace = sandbox!.Namespace,
         });
         await Wait.UntilAsync(() => File.Exists(Path.Combine(directory, "run", "libvirt-sock")) || !libvirtd.IsRunning);
         Assert.True(libvirtd.IsRunning, File.ReadAllText(libvirtd.Spec.LogFile!));
@@ -237,7 +248,7 @@ public sealed class LibvirtDriverTests : IAsyncDisposable
 
     private async Task StartServiceAsync()
     {
-        var config = ServiceConfig.Empty("nova").With("libvirt", "connection_uri", Uri);
+        var config = ServiceConfig.Empty("nova").With("libvirt", "connection_uri", Uri).With("DEFAULT", "report_interval", "1");
         var files = new InstanceFiles(Path.Combine(directory, "instances"));
         var cache = new ImageCache(Path.Combine(files.Root, "_base"), images, TimeProvider.System, NullLogger.Instance);
         var driver = new LibvirtDriver(FakeConductor.Host, config, files, cache, new OvsVifPlugger(sandbox!.Database, TimeProvider.System, sandbox.Namespace), TimeProvider.System, NullLogger.Instance);
