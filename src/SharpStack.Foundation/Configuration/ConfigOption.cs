@@ -33,9 +33,29 @@ public abstract record ConfigOption(string Group, string Name, string Help)
 /// </summary>
 public sealed record ConfigOption<T>(string Group, string Name, T Default, string Help) : ConfigOption(Group, Name, Help)
 {
-    public T? Min { get; init; }
+    // Whether a bound was given: a number's own default is a bound too.
+    private readonly bool hasMin;
+    private readonly bool hasMax;
 
-    public T? Max { get; init; }
+    public T? Min
+    {
+        get;
+        init
+        {
+            field = value;
+            hasMin = true;
+        }
+    }
+
+    public T? Max
+    {
+        get;
+        init
+        {
+            field = value;
+            hasMax = true;
+        }
+    }
 
     /// <summary>The values allowed, where only some are.</summary>
     public IReadOnlyList<T> Choices { get; init; } = [];
@@ -105,11 +125,11 @@ public sealed record ConfigOption<T>(string Group, string Name, T Default, strin
         }
 
         value = typed;
-        if (Min is not null && Comparer<T>.Default.Compare(typed, Min) < 0)
+        if (hasMin && Comparer<T>.Default.Compare(typed, Min) < 0)
         {
             error = $"[{Group}] {Name} = {Shown(last)}: should be at least {Min}";
         }
-        else if (Max is not null && !EqualityComparer<T>.Default.Equals(Max, default!) && Comparer<T>.Default.Compare(typed, Max) > 0)
+        else if (hasMax && Comparer<T>.Default.Compare(typed, Max) > 0)
         {
             error = $"[{Group}] {Name} = {Shown(last)}: should be at most {Max}";
         }

@@ -81,6 +81,17 @@ public sealed class ServiceConfigTests
     }
 
     [Fact]
+    public void A_number_without_bounds_takes_any_and_zero_is_a_bound_too()
+    {
+        var free = new ConfigOption<double>("DEFAULT", "weight", 1.0, "Weight.");
+        var none = new ConfigOption<int>("DEFAULT", "weight", 0, "Weight.") { Max = 0 };
+        var config = Read("[DEFAULT]\nweight = -1.5\n");
+        Assert.Equal(-1.5, config.Get(free));
+        Assert.Empty(config.Validate([free]));
+        Assert.Contains("should be at most 0", Assert.Single(Read("[DEFAULT]\nweight = 1\n").Validate([none])), StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void A_sample_names_every_option_and_no_secret()
     {
         var sample = ServiceConfig.Sample([Workers, Password]);
