@@ -7,7 +7,10 @@ public interface IHostStates
     Task<IReadOnlyList<HostState>> ListAsync(IReadOnlyCollection<string> computeNodeIds, CancellationToken cancellationToken);
 }
 
-/// <summary>One host as Nova's database has it; sizes in MiB and GiB.</summary>
+/// <summary>
+/// One host as Nova's database has it; sizes in MiB and GiB. While the scheduler works, the used amounts are those claimed in Placement, which are
+/// newer than what the host last reported.
+/// </summary>
 public sealed record HostState
 {
     public required string Host { get; init; }
@@ -29,6 +32,8 @@ public sealed record HostState
     public required string HypervisorType { get; init; }
 
     public int HypervisorVersion { get; init; }
+
+    public string HostIp { get; init; } = "";
 
     /// <summary>As the host reported it, a JSON object.</summary>
     public string CpuInfo { get; init; } = "{}";

@@ -60,7 +60,17 @@ public sealed record RequestSpec
 
     /// <summary>Physical networks that the host's ports need; empty where any host will do.</summary>
     public IReadOnlyList<string> PhysicalNetworks { get; init; } = [];
+
+    /// <summary>The server group that the instance is a member of; null for none.</summary>
+    public GroupRule? Group { get; init; }
 }
+
+/// <summary>Where the members of a server group are, and how they are to be spread.</summary>
+/// <param name="Policy"><c>affinity</c>, <c>anti-affinity</c>, <c>soft-affinity</c> or <c>soft-anti-affinity</c>.</param>
+/// <param name="MaxPerHost"><c>max_server_per_host</c> of an anti-affinity group.</param>
+/// <param name="MemberIds">UUIDs of the other members.</param>
+/// <param name="Hosts">The hosts that they are on.</param>
+public sealed record GroupRule(string Policy, int MaxPerHost, IReadOnlyCollection<string> MemberIds, IReadOnlyCollection<string> Hosts);
 
 /// <param name="Host">The compute service's name of the host.</param>
 /// <param name="Node">The hypervisor's name.</param>

@@ -1,0 +1,140 @@
+using System.Text.Json;
+using Microsoft.Extensions.DependencyInjection;
+using SharpStack.Foundation.Configuration;
+using SharpStack.Foundation.Hosting;
+using SharpStack.Keystone;
+using SharpStack.Nova.Scheduling;
+using SharpStack.Placement;
+using SharpStack.TestKit;
+
+namespace SharpStack.Nova.Tests.Scheduling;
+
+/// <summary>The scheduler with a real Placement and a real Keystone; only Nova's own table of hosts is given by the test.</summary>
+internal sealed class SchedulerCloud : IAsyncDisposable
+{
+    private const string Identity = "http://127.0.0.1:5000/v3";
+    private const string PlacementUrl = "http://127.0.0.1:8778";
+
+    private readonly TestCloud cloud;
+    private readonly TestClient placement;
+    private readonly HostTable table;
+
+    private SchedulerCloud(TestCloud cloud, TestClient placement)
+    {
+        this.cloud = cloud;
+        this.placement = placement;
+        table = cloud.Get<HostTable>();
+    }
+
+    public IScheduler Scheduler => cloud.Get<IScheduler>();
+
+    public static async Task<SchedulerCloud> StartAsync(params (string Group, string Name, string Value)[] settings)
+    {
+        (string, string, string, string)[] nova =
+        [
+            ("nova", "placement", "username", "nova"),
+            ("nova", "placement", "password", "nova-secret"),
+            ("nova", "placement", "auth_url", Identity),
+            ("keystone", "identity", "password_hash_rounds", "4"),
+            ("placement", "keystone_authtoken", "username", "placement"),
+            .. settings.Select(setting => ("nova", setting.Group, setting.Name, setting.Value)),
+        ];
+        var cloud = await TestCloud.StartAsync([new KeystoneModule(), new PlacementModule(), new SchedulerModule()], nova, keystone: true);
+        var bootstrap = cloud.Get<KeystoneBootstrap>();
+        await bootstrap.RunAsync(new BootstrapSettings("admin-secret") { PublicUrl = Identity, InternalUrl = Identity, AdminUrl = Identity }, TestContext.Current.CancellationToken);
+        await bootstrap.RegisterServicesAsync(
+            [new ServiceRegistration("nova", "nova-secret"), new ServiceRegistration("placement", "placement-secret", "placement", Url: PlacementUrl)],
+            cancellationToken: TestContext.Current.CancellationToken);
+        using var keystone = cloud.Client("keystone", null);
+        var token = (await keystone.PostAsync(
+            "/v3/auth/tokens",
+            """
+            {"auth": {"identity": {"methods": ["password"], "password": {"user": {"name": "admin", "domain": {"id": "default"}, "password": "admin-secret"}}},
+             "scope": {"project": {"name": "admin", "domain": {"id": "default"}}}}}
+            """)).Expect(201).Headers.GetValues("X-Subject-Token").Single();
+        return new SchedulerCloud(cloud, cloud.Client("placement-api", token, "placement 1.39"));
+    }
+
+    /// <summary>A host with VCPU (ratio 16), MEMORY_MB (reserved 512, ratio 1.5) and DISK_GB (ratio 1).</summary>
+    public async Task<HostState> HostAsync(string name, int vcpus = 4, int memoryMb = 4096, int diskGb = 20, Func<HostState, HostState>? with = null, params string[] traits)
+    {
+        var id = Guid.NewGuid().ToString();
+        (await placement.PostAsync("/resource_providers", $$"""{"name": "{{name}}", "uuid": "{{id}}"}""")).Expect(200);
+        (await placement.PutAsync(
+            $"/resource_providers/{id}/inventories",
+            $$"""
+            {"resource_provider_generation": 0, "inventories": {
+              "VCPU": {"total": {{vcpus}}, "max_unit": {{vcpus}}, "allocation_ratio": 16.0},
+              "MEMORY_MB": {"total": {{memoryMb}}, "max_unit": {{memoryMb}}, "reserved": 512, "allocation_ratio": 1.5},
+              "DISK_GB": {"total": {{diskGb}}, "max_unit": {{diskGb}}, "allocation_ratio": 1.0} } }
+            """)).Expect(200);
+        if (traits.Length > 0)
+        {
+            (await placement.PutAsync($"/resource_providers/{id}/traits", JsonSerializer.Serialize(new { traits, resource_provider_generation = 1 }))).Expect(200);
+        }
+
+        var state = new HostState
+        {
+            Host = name,
+            Node = name + ".local",
+            ComputeNodeId = id,
+            AvailabilityZone = "nova",
+            IsUp = true,
+            IsDisabled = false,
+            HypervisorType = "QEMU",
+            HypervisorVersion = 7_002_000,
+            HostIp = "10.0.0.1",
+            CpuInfo = """{"arch": "x86_64", "features": ["vmx", "avx2"]}""",
+            Vcpus = vcpus,
+            MemoryMb = memoryMb,
+            LocalGb = diskGb,
+        };
+        state = with?.Invoke(state) ?? state;
+        table.Add(state);
+        return state;
+    }
+
+    /// <summary>Claims what was chosen, as the conductor does.</summary>
+    public async Task<int> ClaimAsync(Destination destination)
+    {
+        var body = new
+        {
+            allocations = destination.Allocations.ToDictionary(pair => pair.Key, pair => new { resources = pair.Value }),
+            project_id = "p",
+            user_id = "u",
+            consumer_generation = (int?)null,
+            consumer_type = "INSTANCE",
+        };
+        return (await placement.PutAsync($"/allocations/{Guid.NewGuid()}", JsonSerializer.Serialize(body))).Status;
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        placement.Dispose();
+        await cloud.DisposeAsync();
+    }
+
+    private sealed class HostTable : IHostStates
+    {
+        private readonly List<HostState> states = [];
+
+        public void Add(HostState state) => states.Add(state);
+
+        public Task<IReadOnlyList<HostState>> ListAsync(IReadOnlyCollection<string> computeNodeIds, CancellationToken cancellationToken) =>
+            Task.FromResult<IReadOnlyList<HostState>>([.. states.Where(state => computeNodeIds.Contains(state.ComputeNodeId))]);
+    }
+
+    private sealed class SchedulerModule : IServiceModule
+    {
+        public IReadOnlyList<string> Services => ["nova-scheduler"];
+
+        public IEnumerable<(string Config, ConfigOption Option)> Options => [];
+
+        public void Register(ModuleContext context)
+        {
+            context.Services.AddSingleton<HostTable>();
+            context.Services.AddSingleton<IHostStates>(services => services.GetRequiredService<HostTable>());
+            context.Services.AddScheduler(context.Config("nova"));
+        }
+    }
+}
