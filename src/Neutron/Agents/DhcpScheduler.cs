@@ -1,0 +1,107 @@
+using LinqToDB;
+using LinqToDB.Async;
+using LinqToDB.Data;
+using Microsoft.Extensions.Logging;
+using SharpStack.Foundation.Reconciling;
+using SharpStack.Neutron.Contracts;
+using SharpStack.Neutron.Storage;
+
+namespace SharpStack.Neutron.Agents;
+
+/// <summary>Gives each network with DHCP its agents: at once where one lives, later where one comes or another dies.</summary>
+internal sealed class DhcpScheduler(NeutronOptions options, AgentDirectory agents)
+{
+    /// <summary>Sees to it that <c>dhcp_agents_per_network</c> live agents serve the network, as far as there are so many.</summary>
+    public async Task EnsureAsync(Work work, string networkId)
+    {
+        if (!await work.Db.GetTable<SubnetRow>().AnyAsync(subnet => subnet.NetworkId == networkId && subnet.EnableDhcp, work.Cancellation))
+        {
+            return;
+        }
+
+        var bound = await agents.DhcpOfAsync(work.Db, networkId, work.Cancellation);
+        var missing = options.DhcpAgentsPerNetwork - bound.Count(agents.IsAlive);
+        if (missing > 0)
+        {
+            var free = (await agents.LiveDhcpAsync(work.Db, work.Cancellation)).ExceptBy(bound.Select(agent => agent.Id), agent => agent.Id).ToList();
+            foreach (var agent in (await LeastLoadedAsync(work, free)).Take(missing))
+            {
+                await BindAsync(work, networkId, agent);
+                missing--;
+            }
+        }
+
+        // The dead ones go when they are replaced: where nobody else is there they may come back.
+        if (missing <= 0)
+        {
+            foreach (var dead in bound.Where(agent => !agents.IsAlive(agent)))
+            {
+                await UnbindAsync(work, networkId, dead);
+            }
+        }
+    }
+
+    public static async Task BindAsync(Work work, string networkId, AgentRow agent)
+    {
+        await work.Db.InsertAsync(new NetworkDhcpAgentRow { NetworkId = networkId, AgentId = agent.Id }, token: work.Cancellation);
+        work.Hint(bus => bus.CastAsync(DhcpContracts.NetworkChanged, new NetworkHint(networkId), agent.Host));
+    }
+
+    public static async Task UnbindAsync(Work work, string networkId, AgentRow agent)
+    {
+        await work.Db.GetTable<NetworkDhcpAgentRow>().Where(row => row.NetworkId == networkId && row.AgentId == agent.Id).DeleteAsync(work.Cancellation);
+        work.Hint(bus => bus.CastAsync(DhcpContracts.NetworkChanged, new NetworkHint(networkId), agent.Host));
+    }
+
+    /// <summary>The networks that have fewer live agents than they should.</summary>
+    public async Task<IReadOnlyCollection<string>> ListNeedyAsync(DataConnection db, CancellationToken cancellationToken)
+    {
+        var networks = await db.GetTable<SubnetRow>().Where(subnet => subnet.EnableDhcp).Select(subnet => subnet.NetworkId).Distinct().ToListAsync(cancellationToken);
+        var bound = await (from row in db.GetTable<NetworkDhcpAgentRow>() join agent in db.GetTable<AgentRow>() on row.AgentId equals agent.Id select new { row.NetworkId, Agent = agent }).ToListAsync(cancellationToken);
+        var live = bound.Where(row => agents.IsAlive(row.Agent)).CountBy(row => row.NetworkId).ToDictionary();
+        return networks.FindAll(network => live.GetValueOrDefault(network) < options.DhcpAgentsPerNetwork);
+    }
+
+    private static async Task<IEnumerable<AgentRow>> LeastLoadedAsync(Work work, List<AgentRow> free)
+    {
+        if (free.Count < 2)
+        {
+            return free;
+        }
+
+        var load = (await work.Db.GetTable<NetworkDhcpAgentRow>().GroupBy(row => row.AgentId).Select(group => new { group.Key, Count = group.Count() }).ToListAsync(work.Cancellation))
+            .ToDictionary(row => row.Key, row => row.Count);
+        return free.OrderBy(agent => load.GetValueOrDefault(agent.Id)).ThenBy(agent => agent.Host, StringComparer.Ordinal);
+    }
+}
+
+/// <summary>Looks after the networks whose agents died or were not there yet.</summary>
+internal sealed class DhcpSchedulingReconciler : IAsyncDisposable
+{
+    private readonly Reconciler<string> reconciler;
+
+    public DhcpSchedulingReconciler(NeutronStore store, DhcpScheduler scheduler, TimeProvider time, ILogger<DhcpSchedulingReconciler> log)
+    {
+        reconciler = new Reconciler<string>(
+            "neutron-dhcp-scheduling",
+            async (network, cancellation) =>
+            {
+                await store.WriteAsync(work => scheduler.EnsureAsync(work, network), cancellation);
+                return ReconcileResult.Done;
+            },
+            async cancellation =>
+            {
+                await using var db = store.Read();
+                return await scheduler.ListNeedyAsync(db, cancellation);
+            },
+            new ReconcilerOptions { Parallelism = 1 },
+            time,
+            log);
+    }
+
+    public void Start() => reconciler.Start();
+
+    public void LookAtAll() => reconciler.EnqueueAll();
+
+    public ValueTask DisposeAsync() => reconciler.DisposeAsync();
+}

@@ -1,0 +1,33 @@
+using System.Text.Json;
+
+namespace SharpStack.Neutron.Api;
+
+/// <summary>The attributes that were sent, checked one by one; read with Neutron's conversions.</summary>
+internal sealed class Body(JsonElement json, string projectId)
+{
+    /// <summary>Who is to own what is created.</summary>
+    public string ProjectId { get; } = projectId;
+
+    public bool Has(string name) => json.TryGetProperty(name, out _);
+
+    /// <summary>Sent, and not null.</summary>
+    public bool HasValue(string name) => json.TryGetProperty(name, out var value) && value.ValueKind != JsonValueKind.Null;
+
+    public JsonElement? Get(string name) => json.TryGetProperty(name, out var value) && value.ValueKind != JsonValueKind.Null ? value : null;
+
+    /// <summary>As it was sent, null too.</summary>
+    public JsonElement Raw(string name) => json.GetProperty(name);
+
+    public string Text(string name, string otherwise = "") => Get(name)?.GetString() ?? otherwise;
+
+    public string? TextOrNull(string name) => Get(name) is { } value ? value.ValueKind == JsonValueKind.String ? value.GetString() : Checks.Shown(value) : null;
+
+    public bool Flag(string name, bool otherwise) => Get(name) is { } value ? Checks.ToFlag(value) : otherwise;
+
+    public int? Number(string name) => Get(name) is { } value ? Checks.ToNumber(value) : null;
+
+    /// <summary>A list of texts; null where it was not sent, empty where it was null.</summary>
+    public List<string>? Texts(string name) => !Has(name) ? null : Get(name) is { } list ? [.. list.EnumerateArray().Select(item => item.GetString()!)] : [];
+
+    public IEnumerable<JsonElement> Items(string name) => Get(name) is { } list ? list.EnumerateArray() : [];
+}

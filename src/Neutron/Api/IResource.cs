@@ -1,0 +1,56 @@
+using System.Text.Json;
+using LinqToDB.Data;
+using SharpStack.Foundation;
+using SharpStack.Foundation.Policy;
+using SharpStack.Neutron.Storage;
+
+namespace SharpStack.Neutron.Api;
+
+/// <summary>Who asks, as far as the domain needs to know.</summary>
+/// <param name="SeesAll">Administrators and advanced services see the resources of every project.</param>
+internal sealed record Caller(string? ProjectId, bool IsAdmin, bool SeesAll);
+
+/// <summary>A resource of the API: its attributes and what can be done with it. <see cref="ResourceRoutes{TRow,TView}"/> gives it its routes.</summary>
+internal interface IResource<TRow, TView>
+    where TRow : ResourceRow
+    where TView : IResourceView<TRow>
+{
+    /// <summary><c>security_group</c>.</summary>
+    string Singular { get; }
+
+    /// <summary><c>security_groups</c>; the path has hyphens.</summary>
+    string Plural { get; }
+
+    bool CanUpdate { get; }
+
+    IReadOnlyList<ResourceAttribute<TRow, TView>> Attributes { get; }
+
+    IQueryable<TRow> Rows(DataConnection db);
+
+    /// <summary>Of all rows those that may concern the caller; the policy then decides one by one.</summary>
+    IQueryable<TRow> VisibleTo(IQueryable<TRow> rows, DataConnection db, Caller caller);
+
+    /// <summary>What belongs to the rows, with a query a table.</summary>
+    Task<List<TView>> LoadAsync(DataConnection db, IReadOnlyList<TRow> rows, CancellationToken cancellationToken);
+
+    PolicyTarget TargetOf(TView view);
+
+    /// <summary>What a creation touches; may read the parent.</summary>
+    Task<PolicyTarget> TargetOfNewAsync(DataConnection db, Body body, CancellationToken cancellationToken);
+
+    /// <summary>What an update would make of it, as far as rules look at that.</summary>
+    PolicyTarget TargetOfUpdate(TView view, Body body) => TargetOf(view);
+
+    /// <returns>The new ids, in order.</returns>
+    Task<IReadOnlyList<string>> CreateAsync(Work work, Caller caller, IReadOnlyList<Body> bodies);
+
+    /// <summary>Writes the changes; the view is as it was in this transaction.</summary>
+    Task UpdateAsync(Work work, Caller caller, TView view, Body body);
+
+    Task DeleteAsync(Work work, Caller caller, TView view);
+
+    /// <summary>Before the list or the creation of a project's resources: Neutron makes default security groups then.</summary>
+    Task PrepareAsync(Caller caller, CancellationToken cancellationToken) => Task.CompletedTask;
+
+    CloudException NotFound(string id);
+}

@@ -1,0 +1,322 @@
+using System.Text;
+using System.Text.Json;
+using LinqToDB;
+using LinqToDB.Async;
+using LinqToDB.Data;
+using SharpStack.Foundation;
+using SharpStack.Foundation.Http;
+using SharpStack.Foundation.Policy;
+using SharpStack.Neutron.Storage;
+
+namespace SharpStack.Neutron.Api;
+
+/// <summary>The five operations of a resource, with Neutron's conventions: attribute maps, filters, fields, sorting, paging, bulk, policies, revisions.</summary>
+internal sealed class ResourceRoutes<TRow, TView>(IResource<TRow, TView> resource, NeutronStore store, NeutronOptions options)
+    where TRow : ResourceRow
+    where TView : IResourceView<TRow>
+{
+    private readonly Dictionary<string, ResourceAttribute<TRow, TView>> attributes = resource.Attributes.ToDictionary(attribute => attribute.Name);
+    private readonly (ResourceAttribute<TRow, TView> Attribute, JsonEncodedText Name, string? Rule)[] shown =
+        [.. resource.Attributes.Where(attribute => attribute.Write is not null).Select(attribute =>
+            (attribute, JsonEncodedText.Encode(attribute.Name), NeutronPolicies.Has($"get_{resource.Singular}:{attribute.Name}") ? $"get_{resource.Singular}:{attribute.Name}" : null))];
+
+    private readonly string getRule = $"get_{resource.Singular}";
+    private readonly string createRule = $"create_{resource.Singular}";
+    private readonly string updateRule = $"update_{resource.Singular}";
+    private readonly string deleteRule = $"delete_{resource.Singular}";
+
+    public void Map(ApiRoutes routes)
+    {
+        var path = $"/v2.0/{resource.Plural.Replace('_', '-')}";
+        routes.Get(path, ListAsync).Policy(getRule);
+        routes.Post(path, CreateAsync).Policy(Rules(createRule));
+        routes.Get(path + "/{id}", ShowAsync).Policy(getRule);
+        if (resource.CanUpdate)
+        {
+            routes.Put(path + "/{id}", UpdateAsync).Policy(Rules(updateRule));
+        }
+
+        routes.Delete(path + "/{id}", DeleteAsync).Policy(deleteRule);
+    }
+
+    /// <summary>A list of rows that were found otherwise.</summary>
+    public async Task WriteListAsync(ApiContext context, DataConnection db, IReadOnlyList<TRow> rows)
+    {
+        var views = await resource.LoadAsync(db, rows, context.Aborted);
+        await context.WriteJsonAsync(200, json =>
+        {
+            json.WriteStartObject();
+            json.WriteStartArray(resource.Plural);
+            views.ForEach(view => Write(json, context, view, null));
+            json.WriteEndArray();
+            json.WriteEndObject();
+        });
+    }
+
+    private string[] Rules(string rule) => [rule, .. resource.Attributes.Where(attribute => attribute.Enforced).Select(attribute => $"{rule}:{attribute.Name}")];
+
+    private async Task ListAsync(ApiContext context)
+    {
+        var caller = NeutronApi.CallerOf(context);
+        await resource.PrepareAsync(caller, context.Aborted);
+        var list = new ListQuery<TRow, TView>(context, resource, attributes, options);
+        List<TView> views;
+        await using (var db = store.Read())
+        {
+            var rows = await list.RunAsync(db, resource.VisibleTo(resource.Rows(db), db, caller), context.Aborted);
+            views = await resource.LoadAsync(db, rows, context.Aborted);
+        }
+
+        var visible = views.FindAll(view => context.Can(getRule, resource.TargetOf(view)));
+        context.WithoutPolicy();
+        var fields = FieldsOf(context);
+        await context.WriteJsonAsync(200, json =>
+        {
+            json.WriteStartObject();
+            json.WriteStartArray(resource.Plural);
+            visible.ForEach(view => Write(json, context, view, fields));
+            json.WriteEndArray();
+            list.WriteLinks(json, resource.Plural, visible.Count, visible.Count > 0 ? visible[0].Row.Id : null, visible.Count > 0 ? visible[^1].Row.Id : null);
+            json.WriteEndObject();
+        });
+    }
+
+    private async Task ShowAsync(ApiContext context)
+    {
+        await using var db = store.Read();
+        var view = await FindAsync(context, db, NeutronApi.CallerOf(context), context.Route("id"));
+        await AnswerAsync(context, 200, view);
+    }
+
+    private async Task CreateAsync(ApiContext context)
+    {
+        var caller = NeutronApi.CallerOf(context);
+        var root = await context.ReadJsonAsync();
+        if (root.ValueKind != JsonValueKind.Object)
+        {
+            throw NeutronErrors.BadRequest($"Unable to find '{resource.Singular}' in request body");
+        }
+
+        var isBulk = root.TryGetProperty(resource.Plural, out var many);
+        if (!isBulk && !root.TryGetProperty(resource.Singular, out many))
+        {
+            throw NeutronErrors.BadRequest($"Unable to find '{resource.Singular}' in request body");
+        }
+
+        if (isBulk && (many.ValueKind != JsonValueKind.Array || many.GetArrayLength() == 0))
+        {
+            throw NeutronErrors.BadRequest("Resources required");
+        }
+
+        var bodies = (isBulk ? many.EnumerateArray().AsEnumerable() : [many]).Select(item => Checked(context, caller, item)).ToList();
+        await using (var db = store.Read())
+        {
+            foreach (var body in bodies)
+            {
+                Enforce(context, createRule, await resource.TargetOfNewAsync(db, body, context.Aborted), body, isUpdate: false);
+            }
+        }
+
+        var views = await store.WriteAsync(
+            async work =>
+            {
+                var ids = await resource.CreateAsync(work, caller, bodies);
+                return await LoadAsync(work.Db, ids, context.Aborted);
+            },
+            context.Aborted);
+        if (!isBulk)
+        {
+            await AnswerAsync(context, 201, views[0]);
+            return;
+        }
+
+        await context.WriteJsonAsync(201, json =>
+        {
+            json.WriteStartObject();
+            json.WriteStartArray(resource.Plural);
+            views.ForEach(view => Write(json, context, view, null));
+            json.WriteEndArray();
+            json.WriteEndObject();
+        });
+    }
+
+    private async Task UpdateAsync(ApiContext context)
+    {
+        var caller = NeutronApi.CallerOf(context);
+        var id = context.Route("id");
+        var root = await context.ReadJsonAsync();
+        if (root.ValueKind != JsonValueKind.Object || !root.TryGetProperty(resource.Singular, out var item))
+        {
+            throw NeutronErrors.BadRequest($"Unable to find '{resource.Singular}' in request body");
+        }
+
+        var body = Checked(context, caller, item, isUpdate: true);
+        await using (var db = store.Read())
+        {
+            var before = await FindAsync(context, db, caller, id);
+            Enforce(context, updateRule, resource.TargetOfUpdate(before, body), body, isUpdate: true);
+        }
+
+        var wanted = NeutronApi.WantedRevision(context);
+        var view = await store.WriteAsync(
+            async work =>
+            {
+                var current = (await LoadAsync(work.Db, [id], context.Aborted)).FirstOrDefault() ?? throw resource.NotFound(id);
+                NeutronApi.CheckRevision(wanted, current.Row.Revision);
+                await resource.UpdateAsync(work, caller, current, body);
+                return (await LoadAsync(work.Db, [id], context.Aborted))[0];
+            },
+            context.Aborted);
+        await AnswerAsync(context, 200, view);
+    }
+
+    private async Task DeleteAsync(ApiContext context)
+    {
+        var caller = NeutronApi.CallerOf(context);
+        var id = context.Route("id");
+        await using (var db = store.Read())
+        {
+            context.Enforce(deleteRule, resource.TargetOf(await FindAsync(context, db, caller, id)));
+        }
+
+        var wanted = NeutronApi.WantedRevision(context);
+        await store.WriteAsync(
+            async work =>
+            {
+                var current = (await LoadAsync(work.Db, [id], context.Aborted)).FirstOrDefault() ?? throw resource.NotFound(id);
+                NeutronApi.CheckRevision(wanted, current.Row.Revision);
+                await resource.DeleteAsync(work, caller, current);
+                await work.Db.GetTable<TagRow>().Where(tag => tag.ResourceId == id).DeleteAsync(context.Aborted);
+            },
+            context.Aborted);
+        await context.NoContentAsync();
+    }
+
+    /// <summary>A resource that the caller may see; all others do not exist.</summary>
+    private async Task<TView> FindAsync(ApiContext context, DataConnection db, Caller caller, string id)
+    {
+        var rows = await resource.VisibleTo(resource.Rows(db), db, caller).Where(row => row.Id == id).ToListAsync(context.Aborted);
+        var view = (await resource.LoadAsync(db, rows, context.Aborted)).FirstOrDefault() ?? throw resource.NotFound(id);
+        return context.Can(getRule, resource.TargetOf(view)) ? view : throw resource.NotFound(id);
+    }
+
+    private async Task<List<TView>> LoadAsync(DataConnection db, IReadOnlyList<string> ids, CancellationToken cancellationToken)
+    {
+        var wanted = ids.ToList();
+        var rows = await resource.Rows(db).Where(row => wanted.Contains(row.Id)).ToListAsync(cancellationToken);
+        var ordered = rows.Count < 2 ? rows : [.. wanted.Join(rows, id => id, row => row.Id, (_, row) => row)];
+        return await resource.LoadAsync(db, ordered, cancellationToken);
+    }
+
+    private void Enforce(ApiContext context, string rule, PolicyTarget target, Body body, bool isUpdate)
+    {
+        context.Enforce(rule, target);
+        foreach (var attribute in resource.Attributes)
+        {
+            if (!attribute.Enforced || !body.Has(attribute.Name) || (!isUpdate && attribute.IsDefault is { } isDefault && isDefault(body.Raw(attribute.Name))))
+            {
+                continue;
+            }
+
+            context.Enforce($"{rule}:{attribute.Name}", target);
+            foreach (var part in attribute.EnforcedParts)
+            {
+                if (body.Items(attribute.Name).Any(item => item.TryGetProperty(part, out _)))
+                {
+                    context.Enforce($"{rule}:{attribute.Name}:{part}", target);
+                }
+            }
+        }
+    }
+
+    private Body Checked(ApiContext context, Caller caller, JsonElement item, bool isUpdate = false)
+    {
+        if (item.ValueKind != JsonValueKind.Object)
+        {
+            throw NeutronErrors.BadRequest($"Invalid format: {Checks.Shown(item)}");
+        }
+
+        var project = item.TryGetProperty("project_id", out var sent) ? sent : item.TryGetProperty("tenant_id", out sent) ? sent : default;
+        if (project.ValueKind != JsonValueKind.Undefined && item.TryGetProperty("tenant_id", out var tenant) && tenant.ToString() != project.ToString())
+        {
+            throw NeutronErrors.BadRequest("'project_id' and 'tenant_id' do not match");
+        }
+
+        if (project.ValueKind == JsonValueKind.String && project.GetString() != caller.ProjectId && !caller.SeesAll)
+        {
+            throw NeutronErrors.BadRequest("Specifying 'project_id' or 'tenant_id' other than the authenticated project in request requires admin or advsvc privileges");
+        }
+
+        var unknown = item.EnumerateObject().Where(member => !attributes.ContainsKey(member.Name)).Select(member => member.Name).ToList();
+        if (unknown.Count > 0)
+        {
+            throw NeutronErrors.BadRequest($"Unrecognized attribute(s) '{string.Join(", ", unknown)}'");
+        }
+
+        foreach (var attribute in resource.Attributes)
+        {
+            if (!item.TryGetProperty(attribute.Name, out var value))
+            {
+                if (attribute.Required && !isUpdate)
+                {
+                    throw NeutronErrors.BadRequest($"Failed to parse request. Required attribute '{attribute.Name}' not specified");
+                }
+
+                continue;
+            }
+
+            if (!(isUpdate ? attribute.Put : attribute.Post))
+            {
+                throw NeutronErrors.BadRequest(isUpdate ? $"Cannot update read-only attribute {attribute.Name}" : $"Attribute '{attribute.Name}' not allowed in POST");
+            }
+
+            if (attribute.Check?.Invoke(value) is { } reason)
+            {
+                throw NeutronErrors.BadRequest($"Invalid input for {attribute.Name}. Reason: {reason}.");
+            }
+        }
+
+        var owner = project.ValueKind == JsonValueKind.String ? project.GetString()! : caller.ProjectId;
+        if (owner is null && !isUpdate)
+        {
+            throw NeutronErrors.BadRequest("The token has no project: send project_id, or use a token of a project.");
+        }
+
+        return new Body(item, owner ?? "");
+    }
+
+    private HashSet<string>? FieldsOf(ApiContext context)
+    {
+        var fields = context.Query.All("fields").Where(name => !string.IsNullOrEmpty(name)).Select(name => name!).ToHashSet(StringComparer.Ordinal);
+        return fields.Count == 0 ? null : fields;
+    }
+
+    private Task AnswerAsync(ApiContext context, int status, TView view)
+    {
+        context.WithoutPolicy();
+        var fields = FieldsOf(context);
+        context.Http.Response.Headers.ETag = default;
+        return context.WriteJsonAsync(status, json =>
+        {
+            json.WriteStartObject();
+            json.WritePropertyName(resource.Singular);
+            Write(json, context, view, fields);
+            json.WriteEndObject();
+        });
+    }
+
+    private void Write(Utf8JsonWriter json, ApiContext context, TView view, HashSet<string>? fields)
+    {
+        json.WriteStartObject();
+        foreach (var (attribute, name, rule) in shown)
+        {
+            if ((fields is null || fields.Contains(attribute.Name)) && (rule is null || context.Can(rule, resource.TargetOf(view))))
+            {
+                json.WritePropertyName(name);
+                attribute.Write!(json, view);
+            }
+        }
+
+        json.WriteEndObject();
+    }
+}

@@ -1,0 +1,42 @@
+using SharpStack.Neutron.Agents;
+using SharpStack.Neutron.Api;
+using SharpStack.Neutron.Contracts;
+using SharpStack.Neutron.Storage;
+
+namespace SharpStack.Neutron.Ml2;
+
+/// <summary><c>openvswitch</c>: needs a live OVS agent on the host that reaches the segment.</summary>
+internal sealed class OpenVSwitchMechanismDriver : IMechanismDriver
+{
+    public string Name => "openvswitch";
+
+    public PortBinding? TryBind(PortRow port, Segment segment, IReadOnlyList<Agent> agents)
+    {
+        if (port.VnicType != "normal")
+        {
+            return null;
+        }
+
+        var agent = agents.FirstOrDefault(agent => agent.Row.AgentType == AgentTypes.OpenVSwitch && agent.Row.AdminStateUp && Reaches(agent, segment));
+        return agent is null ? null : new PortBinding("ovs", JsonText.Of(json =>
+        {
+            json.WriteStartObject();
+            json.WriteString("connectivity", "l2");
+            json.WriteBoolean("port_filter", true);
+            json.WriteBoolean("ovs_hybrid_plug", false);
+            json.WriteString("datapath_type", agent.Text("datapath_type") ?? "system");
+            json.WriteString("bridge_name", agent.Text("integration_bridge") ?? "br-int");
+            json.WriteStartObject("bound_drivers");
+            json.WriteString("0", Name);
+            json.WriteEndObject();
+            json.WriteEndObject();
+        }));
+    }
+
+    private static bool Reaches(Agent agent, Segment segment) => segment.NetworkType switch
+    {
+        "local" => true,
+        "flat" or "vlan" => agent.Object("bridge_mappings").ContainsKey(segment.PhysicalNetwork!),
+        var tunnel => agent.Texts("tunnel_types").Contains(tunnel),
+    };
+}

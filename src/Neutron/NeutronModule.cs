@@ -1,0 +1,155 @@
+using Microsoft.Extensions.DependencyInjection;
+using SharpStack.Foundation.Bus;
+using SharpStack.Foundation.Configuration;
+using SharpStack.Foundation.Hosting;
+using SharpStack.Foundation.Http;
+using SharpStack.Foundation.Identity;
+using SharpStack.Foundation.Policy;
+using SharpStack.Foundation.Storage;
+using SharpStack.Neutron.Agents;
+using SharpStack.Neutron.Api;
+using SharpStack.Neutron.Contracts;
+using SharpStack.Neutron.Extensions;
+using SharpStack.Neutron.Ipam;
+using SharpStack.Neutron.Ml2;
+using SharpStack.Neutron.Networks;
+using SharpStack.Neutron.Notifications;
+using SharpStack.Neutron.Ports;
+using SharpStack.Neutron.Quotas;
+using SharpStack.Neutron.SecurityGroups;
+using SharpStack.Neutron.Storage;
+using SharpStack.Neutron.Storage.Migrations;
+using SharpStack.Neutron.Subnets;
+
+namespace SharpStack.Neutron;
+
+/// <summary>Neutron's server: the API on port 9696, and the answers to its agents.</summary>
+public sealed class NeutronModule : IServiceModule
+{
+    private const string Server = "neutron-server";
+    private const string ConfigName = "neutron";
+
+    public IReadOnlyList<string> Services => [Server];
+
+    public IEnumerable<(string Config, ConfigOption Option)> Options =>
+        [.. NeutronOptions.Declared.Concat(PolicyOptions.All).Concat(ServiceCredentials.Options("nova")).Append(DatabaseOptions.Connection).Select(option => (ConfigName, option))];
+
+    public void Register(ModuleContext context)
+    {
+        var services = context.Services;
+        var config = context.Config(ConfigName);
+        services.AddSingleton(new NeutronOptions(config, context.Host));
+        services.AddSingleton(provider => new NeutronStore(
+            DatabaseOptions.Open(config, context.Host, typeof(M001Initial).Assembly, typeof(M001Initial).Namespace!), provider.GetRequiredService<IMessageBus>(), provider.GetRequiredService<TimeProvider>()));
+        AddDrivers(services);
+        services.AddSingleton<SegmentManager>();
+        services.AddSingleton<AgentDirectory>();
+        services.AddSingleton<PortOperations>();
+        services.AddSingleton<IpAllocator>();
+        services.AddSingleton<QuotaEngine>();
+        services.AddSingleton<DhcpScheduler>();
+        services.AddSingleton<DhcpSchedulingReconciler>();
+        services.AddSingleton<NovaNotifier>();
+        services.AddSingleton<SecurityGroupResource>();
+        services.AddSingleton<SecurityGroupRuleResource>();
+        services.AddSingleton<NetworkResource>();
+        services.AddSingleton<SubnetResource>();
+        services.AddSingleton<PortResource>();
+        services.AddSingleton<AgentReports>();
+        services.AddSingleton<AgentQuestions>();
+        services.AddSingleton<DhcpQuestions>();
+        context.AddWorker<NeutronServer>();
+        context.AddApi(new ApiDefinition
+        {
+            Name = Server,
+            ServiceType = "network",
+            DefaultPort = 9696,
+            Errors = new NeutronErrors(),
+            Policies = _ => PolicyOptions.Enforcer(config, NeutronPolicies.All),
+            Map = Map,
+        });
+    }
+
+    private static void AddDrivers(IServiceCollection services)
+    {
+        services.AddSingleton<ITypeDriver, LocalTypeDriver>();
+        services.AddSingleton<ITypeDriver, FlatTypeDriver>();
+        services.AddSingleton<ITypeDriver, VlanTypeDriver>();
+
+        // Overheads in bytes: IPv4 header, the tunnel's own headers, the inner Ethernet header.
+        AddTunnel("vxlan", 50, (1 << 24) - 1, static options => options.VxlanRanges);
+        AddTunnel("geneve", 50, (1 << 24) - 1, static options => options.GeneveRanges);
+        AddTunnel("gre", 42, int.MaxValue, static options => options.GreRanges);
+        services.AddSingleton<IMechanismDriver, OpenVSwitchMechanismDriver>();
+
+        void AddTunnel(string name, int overhead, int maxId, Func<NeutronOptions, IReadOnlyList<string>> ranges) =>
+            services.AddSingleton<ITypeDriver>(provider =>
+            {
+                var options = provider.GetRequiredService<NeutronOptions>();
+                return new TunnelTypeDriver(name, ranges(options), overhead, maxId, options);
+            });
+    }
+
+    private static void Map(ApiRoutes routes, IServiceProvider services)
+    {
+        var options = services.GetRequiredService<NeutronOptions>();
+        var store = services.GetRequiredService<NeutronStore>();
+        VersionApi.Map(routes);
+        new ExtensionApi(options).Map(routes);
+        var networks = MapResource(services.GetRequiredService<NetworkResource>(), hasTags: true);
+        MapResource(services.GetRequiredService<SubnetResource>(), hasTags: true);
+        MapResource(services.GetRequiredService<PortResource>(), hasTags: true);
+        MapResource(services.GetRequiredService<SecurityGroupResource>(), hasTags: true);
+        MapResource(services.GetRequiredService<SecurityGroupRuleResource>(), hasTags: false);
+        new AgentApi(store, services.GetRequiredService<AgentDirectory>(), networks).Map(routes);
+        new QuotaApi(store, services.GetRequiredService<QuotaEngine>(), options).Map(routes);
+        new NetworkReports(store, services.GetRequiredService<AgentDirectory>()).Map(routes);
+
+        ResourceRoutes<TRow, TView> MapResource<TRow, TView>(IResource<TRow, TView> resource, bool hasTags)
+            where TRow : ResourceRow
+            where TView : IResourceView<TRow>
+        {
+            var mapped = new ResourceRoutes<TRow, TView>(resource, store, options);
+            mapped.Map(routes);
+            if (hasTags)
+            {
+                new TagRoutes<TRow, TView>(resource, store).Map(routes);
+            }
+
+            return mapped;
+        }
+    }
+}
+
+/// <summary>Serves the agents on the bus, and keeps the reconcilers running.</summary>
+internal sealed class NeutronServer(IMessageBus bus, AgentReports reports, AgentQuestions questions, DhcpQuestions dhcp, DhcpSchedulingReconciler scheduling, NovaNotifier nova) : IWorker
+{
+    private readonly List<IDisposable> served = [];
+
+    public Task StartAsync(CancellationToken cancellationToken)
+    {
+        Serve(AgentContracts.ReportState, reports.ReportAsync);
+        Serve(OpenVSwitchContracts.GetDevices, questions.GetDevicesAsync);
+        Serve(OpenVSwitchContracts.GetSecurityGroups, questions.GetSecurityGroupsAsync);
+        Serve(OpenVSwitchContracts.ReportDevices, questions.ReportDevicesAsync);
+        Serve(MetadataContracts.FindInstance, questions.FindInstanceAsync);
+        Serve(DhcpContracts.GetNetworks, dhcp.GetNetworksAsync);
+        Serve(DhcpContracts.GetPorts, dhcp.GetPortsAsync);
+        Serve(DhcpContracts.EnsureDhcpPort, dhcp.EnsurePortAsync);
+        Serve(DhcpContracts.ReleaseDhcpPort, dhcp.ReleasePortAsync);
+        Serve(DhcpContracts.ReportReady, dhcp.ReportReadyAsync);
+        scheduling.Start();
+        nova.Start();
+        return Task.CompletedTask;
+    }
+
+    public Task StopAsync(CancellationToken cancellationToken)
+    {
+        served.ForEach(registration => registration.Dispose());
+        served.Clear();
+        return Task.CompletedTask;
+    }
+
+    private void Serve<TRequest, TReply>(BusContract<TRequest, TReply> contract, Func<TRequest, CancellationToken, Task<TReply>> handler) =>
+        served.Add(bus.Serve(contract, null, handler));
+}

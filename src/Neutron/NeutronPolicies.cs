@@ -1,0 +1,118 @@
+using SharpStack.Foundation.Policy;
+
+namespace SharpStack.Neutron;
+
+/// <summary>Neutron's rules by its names. A resource's own rules stand with the resource in its policy list below.</summary>
+internal static class NeutronPolicies
+{
+    private const string Admin = "rule:admin_only";
+    private const string Member = "role:member and project_id:%(project_id)s";
+    private const string Reader = "role:reader and project_id:%(project_id)s";
+    private const string Any = "rule:regular_user";
+    private const string Advanced = "rule:context_is_advsvc";
+    private const string NetworkOwner = "rule:network_owner";
+    private const string AdminOrMember = $"({Admin}) or ({Member})";
+    private const string AdminOrReader = $"({Admin}) or ({Reader})";
+    private const string AdminOrOwner = "rule:admin_or_owner";
+    private const string AdminOrNetworkOwner = "rule:admin_or_network_owner";
+    private const string AdvancedOrNetworkOwner = $"{Advanced} or {NetworkOwner} or {Admin}";
+
+    private static readonly PolicyRule[] Rules =
+    [
+        Base("context_is_admin", "role:admin"),
+        Base("owner", "tenant_id:%(tenant_id)s"),
+        Base("admin_or_owner", "rule:context_is_admin or rule:owner"),
+        Base("context_is_advsvc", "role:advsvc"),
+        Base("admin_or_network_owner", "rule:context_is_admin or tenant_id:%(network:tenant_id)s"),
+        Base("admin_owner_or_network_owner", "rule:owner or rule:admin_or_network_owner"),
+        Base("network_owner", "tenant_id:%(network:tenant_id)s"),
+        Base("admin_only", "rule:context_is_admin"),
+        Base("regular_user", ""),
+        Base("shared", "field:networks:shared=True"),
+        Base("default", "rule:admin_or_owner"),
+        Base("sg_owner", "tenant_id:%(security_group:tenant_id)s"),
+        Base("admin_or_sg_owner", "rule:context_is_admin or tenant_id:%(security_group:tenant_id)s"),
+        Base("admin_owner_or_sg_owner", "rule:owner or rule:admin_or_sg_owner"),
+        Base("external", "field:networks:router:external=True"),
+        Base("network_device", "field:port:device_owner=~^network:"),
+
+        Rule("create_network", AdminOrMember, Any),
+        .. Each("create_network", Admin, "shared", "router:external", "is_default", "segments", "provider:network_type", "provider:physical_network", "provider:segmentation_id"),
+        Rule("create_network:port_security_enabled", AdminOrMember, Any),
+        Rule("get_network", $"{AdminOrReader} or rule:shared or rule:external or {Advanced}", $"{AdminOrOwner} or rule:shared or rule:external or {Advanced}"),
+        Rule("get_network:router:external", Any),
+        .. Each("get_network", Admin, "segments", "provider:network_type", "provider:physical_network", "provider:segmentation_id"),
+        Rule("update_network", AdminOrMember, AdminOrOwner),
+        .. Each("update_network", Admin, "segments", "shared", "router:external", "is_default", "provider:network_type", "provider:physical_network", "provider:segmentation_id"),
+        Rule("update_network:port_security_enabled", AdminOrMember, AdminOrOwner),
+        Rule("delete_network", AdminOrMember, AdminOrOwner),
+
+        Rule("create_subnet", $"{AdminOrMember} or {NetworkOwner}", AdminOrNetworkOwner),
+        .. Each("create_subnet", Admin, "segment_id", "service_types"),
+        Rule("get_subnet", $"{AdminOrReader} or rule:shared", $"{AdminOrOwner} or rule:shared"),
+        Rule("get_subnet:segment_id", Admin),
+        Rule("update_subnet", $"{AdminOrMember} or {NetworkOwner}", AdminOrNetworkOwner),
+        .. Each("update_subnet", Admin, "segment_id", "service_types"),
+        Rule("delete_subnet", $"{AdminOrMember} or {NetworkOwner}", AdminOrNetworkOwner),
+
+        Rule("create_port", AdminOrMember, Any),
+        Rule("create_port:device_owner", $"not rule:network_device or {AdvancedOrNetworkOwner}"),
+        Rule("create_port:mac_address", AdvancedOrNetworkOwner),
+        Rule("create_port:fixed_ips", $"{AdvancedOrNetworkOwner} or rule:shared"),
+        Rule("create_port:fixed_ips:ip_address", AdvancedOrNetworkOwner),
+        Rule("create_port:fixed_ips:subnet_id", $"{AdvancedOrNetworkOwner} or rule:shared"),
+        Rule("create_port:port_security_enabled", AdvancedOrNetworkOwner),
+        .. Each("create_port", Admin, "binding:host_id", "binding:profile"),
+        Rule("create_port:binding:vnic_type", AdminOrMember, Any),
+        .. Each("create_port", $"{Admin} or {NetworkOwner}", "allowed_address_pairs", "allowed_address_pairs:mac_address", "allowed_address_pairs:ip_address"),
+        Rule("get_port", $"{AdminOrReader} or {Advanced} or {NetworkOwner}", $"{Advanced} or rule:admin_owner_or_network_owner"),
+        .. Each("get_port", Admin, "binding:vif_type", "binding:vif_details", "binding:host_id", "binding:profile", "resource_request"),
+        Rule("update_port", $"{AdminOrMember} or {Advanced}", $"{AdminOrOwner} or {Advanced}"),
+        Rule("update_port:device_owner", $"not rule:network_device or {AdvancedOrNetworkOwner}"),
+        Rule("update_port:mac_address", $"{Admin} or {Advanced}"),
+        .. Each("update_port", AdvancedOrNetworkOwner, "fixed_ips", "fixed_ips:ip_address", "port_security_enabled"),
+        Rule("update_port:fixed_ips:subnet_id", $"{AdvancedOrNetworkOwner} or rule:shared"),
+        .. Each("update_port", Admin, "binding:host_id", "binding:profile"),
+        Rule("update_port:binding:vnic_type", $"{AdminOrMember} or {Advanced}", $"{AdminOrOwner} or {Advanced}"),
+        .. Each("update_port", $"{Admin} or {NetworkOwner}", "allowed_address_pairs", "allowed_address_pairs:mac_address", "allowed_address_pairs:ip_address"),
+        Rule("delete_port", $"{AdminOrMember} or {Advanced} or {NetworkOwner}", $"{Advanced} or rule:admin_owner_or_network_owner"),
+
+        Rule("create_security_group", AdminOrMember, AdminOrOwner),
+        Rule("get_security_group", AdminOrReader, Any),
+        Rule("update_security_group", AdminOrMember, AdminOrOwner),
+        Rule("delete_security_group", AdminOrMember, AdminOrOwner),
+        Rule("create_security_group_rule", AdminOrMember, AdminOrOwner),
+        Rule("get_security_group_rule", $"{AdminOrReader} or rule:sg_owner", "rule:admin_owner_or_sg_owner"),
+        Rule("delete_security_group_rule", AdminOrMember, AdminOrOwner),
+
+        Rule("get_quota", Admin),
+        Rule("update_quota", Admin),
+        Rule("delete_quota", Admin),
+        Rule("get_agent", Admin),
+        Rule("update_agent", Admin),
+        Rule("delete_agent", Admin),
+        Rule("create_dhcp-network", Admin),
+        Rule("get_dhcp-networks", Admin),
+        Rule("delete_dhcp-network", Admin),
+        Rule("get_dhcp-agents", Admin),
+        Rule("get_network_ip_availability", Admin),
+        Rule("get_availability_zone", Any),
+        .. Each("get", AdminOrReader, "networks_tags", "subnets_tags", "ports_tags", "security_groups_tags").Select(rule => rule with { Name = rule.Name.Replace(':', '_') }),
+        .. Each("update", AdminOrMember, "networks_tags", "subnets_tags", "ports_tags", "security_groups_tags").Select(rule => rule with { Name = rule.Name.Replace(':', '_') }),
+        .. Each("delete", AdminOrMember, "networks_tags", "subnets_tags", "ports_tags", "security_groups_tags").Select(rule => rule with { Name = rule.Name.Replace(':', '_') }),
+    ];
+
+    private static readonly HashSet<string> Names = [.. Rules.Select(rule => rule.Name)];
+
+    public static IEnumerable<PolicyRule> All => Rules;
+
+    /// <summary>Whether there is a rule of that name: attributes without one are shown to all who see the resource.</summary>
+    public static bool Has(string name) => Names.Contains(name);
+
+    private static PolicyRule Base(string name, string check) => new(name, check, Scopes: PolicyScope.None);
+
+    private static PolicyRule Rule(string name, string check, string? before = null) =>
+        new(name, check, Deprecated: before is null ? null : new DeprecatedRule(name, before, "The network API supports scopes and default roles.", "Wallaby"));
+
+    private static IEnumerable<PolicyRule> Each(string rule, string check, params string[] attributes) => attributes.Select(attribute => Rule($"{rule}:{attribute}", check));
+}

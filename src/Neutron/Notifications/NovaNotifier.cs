@@ -1,0 +1,107 @@
+using System.Text.Json;
+using LinqToDB;
+using LinqToDB.Async;
+using Microsoft.Extensions.Logging;
+using SharpStack.Foundation;
+using SharpStack.Foundation.Identity;
+using SharpStack.Foundation.Reconciling;
+using SharpStack.Neutron.Storage;
+
+namespace SharpStack.Neutron.Notifications;
+
+/// <summary>
+/// Delivers the events that transactions left for Nova, in order and at least once: <c>POST /os-server-external-events</c>. What Nova
+/// does not know (404) or take (422) is dropped; while Nova is away everything waits.
+/// </summary>
+internal sealed partial class NovaNotifier : IAsyncDisposable
+{
+    private const string Key = "nova";
+    private const int BatchSize = 100;
+
+    private readonly NeutronStore store;
+    private readonly NeutronOptions options;
+    private readonly ServiceClients clients;
+    private readonly ILogger log;
+    private readonly Reconciler<string> reconciler;
+
+    public NovaNotifier(NeutronStore store, NeutronOptions options, ServiceClients clients, TimeProvider time, ILogger<NovaNotifier> log)
+    {
+        this.store = store;
+        this.options = options;
+        this.clients = clients;
+        this.log = log;
+        reconciler = new Reconciler<string>(
+            "neutron-nova-events",
+            (_, cancellation) => DeliverAsync(cancellation),
+            static _ => Task.FromResult<IReadOnlyCollection<string>>([Key]),
+            new ReconcilerOptions { Parallelism = 1, LongestRetry = TimeSpan.FromSeconds(10) },
+            time,
+            log);
+        store.NovaEventsWritten = () => reconciler.Enqueue(Key);
+    }
+
+    public void Start() => reconciler.Start();
+
+    public ValueTask DisposeAsync() => reconciler.DisposeAsync();
+
+    private async Task<ReconcileResult> DeliverAsync(CancellationToken cancellationToken)
+    {
+        while (true)
+        {
+            List<NovaEventRow> events;
+            await using (var db = store.Read())
+            {
+                events = await db.GetTable<NovaEventRow>().OrderBy(row => row.Id).Take(BatchSize).ToListAsync(cancellationToken);
+            }
+
+            if (events.Count == 0)
+            {
+                return ReconcileResult.Done;
+            }
+
+            await PostAsync(events, cancellationToken);
+            var last = events[^1].Id;
+            await store.WriteAsync(work => work.Db.GetTable<NovaEventRow>().Where(row => row.Id <= last).DeleteAsync(work.Cancellation), cancellationToken);
+        }
+    }
+
+    private async Task PostAsync(List<NovaEventRow> events, CancellationToken cancellationToken)
+    {
+        using var response = await clients.For(options.Config, "nova", "compute").SendAsync(
+            HttpMethod.Post, "/os-server-external-events", json => Write(json, events), cancellationToken: cancellationToken);
+        var status = (int)response.StatusCode;
+        if (status is 200 or 207 or 404 or 422 or 400)
+        {
+            // 404: Nova knows none of the servers. Nothing that a repetition would change.
+            LogDelivered(events.Count, status);
+            return;
+        }
+
+        throw CloudException.Unavailable($"Nova answered {status} to os-server-external-events: check that Neutron's user in [nova] has the role admin or service.");
+    }
+
+    private static void Write(Utf8JsonWriter json, List<NovaEventRow> events)
+    {
+        json.WriteStartObject();
+        json.WriteStartArray("events");
+        foreach (var row in events.DistinctBy(row => row.Name == "network-changed" ? (row.ServerId, row.Tag, 0) : (row.ServerId, row.Tag, row.Id)))
+        {
+            json.WriteStartObject();
+            json.WriteString("name", row.Name);
+            json.WriteString("server_uuid", row.ServerId);
+            json.WriteString("status", row.Status);
+            if (row.Tag is not null)
+            {
+                json.WriteString("tag", row.Tag);
+            }
+
+            json.WriteEndObject();
+        }
+
+        json.WriteEndArray();
+        json.WriteEndObject();
+    }
+
+    [LoggerMessage(EventId = 6001, Level = LogLevel.Debug, Message = "{Count} events delivered to Nova, which answered {Status}")]
+    private partial void LogDelivered(int count, int status);
+}

@@ -1,0 +1,10 @@
+using SharpStack.Neutron.Api;
+using SharpStack.Neutron.Storage;
+
+namespace SharpStack.Neutron.SecurityGroups;
+
+/// <summary>A security group with its rules.</summary>
+internal sealed record SecurityGroupView(SecurityGroupRow Row, IReadOnlyList<SecurityGroupRuleView> Rules, IReadOnlyList<string> Tags) : IResourceView<SecurityGroupRow>;
+
+/// <summary>A rule, and who owns its group.</summary>
+internal sealed record SecurityGroupRuleView(SecurityGroupRuleRow Row, string GroupProjectId) : IResourceView<SecurityGroupRuleRow>;

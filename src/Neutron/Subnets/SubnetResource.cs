@@ -1,0 +1,294 @@
+using System.Text.Json;
+using LinqToDB;
+using LinqToDB.Async;
+using LinqToDB.Data;
+using SharpStack.Foundation;
+using SharpStack.Foundation.Policy;
+using SharpStack.Neutron.Agents;
+using SharpStack.Neutron.Api;
+using SharpStack.Neutron.Contracts;
+using SharpStack.Neutron.Ipam;
+using SharpStack.Neutron.Networks;
+using SharpStack.Neutron.Ports;
+using SharpStack.Neutron.Quotas;
+using SharpStack.Neutron.Storage;
+using SubnetAttributes = SharpStack.Neutron.Api.Attributes<SharpStack.Neutron.Storage.SubnetRow, SharpStack.Neutron.Subnets.SubnetView>;
+
+namespace SharpStack.Neutron.Subnets;
+
+/// <summary><c>/v2.0/subnets</c>.</summary>
+internal sealed class SubnetResource(NeutronOptions options, QuotaEngine quotas, PortOperations ports, DhcpScheduler scheduler) : IResource<SubnetRow, SubnetView>
+{
+    private static readonly AttributeCheck Ipv6Mode = static value =>
+        value.ValueKind == JsonValueKind.Null ? null : Checks.OneOf("slaac", "dhcpv6-stateful", "dhcpv6-stateless")(value);
+
+    public string Singular => "subnet";
+
+    public string Plural => "subnets";
+
+    public bool CanUpdate => true;
+
+    public IReadOnlyList<ResourceAttribute<SubnetRow, SubnetView>> Attributes { get; } =
+    [
+        .. SubnetAttributes.Standard(),
+        SubnetAttributes.Text("name", static row => row.Name, post: true, put: true, check: Checks.Text(255)),
+        SubnetAttributes.Text("network_id", static row => row.NetworkId, post: true, required: true, check: Checks.Uuid),
+        SubnetAttributes.Number("ip_version", static row => row.IpVersion, post: true, required: true, check: static value =>
+            Checks.ToNumber(value) is 4 or 6 ? null : $"'{Checks.Shown(value)}' is not in [4, 6]"),
+        SubnetAttributes.Text("cidr", static row => row.Cidr, post: true, check: Checks.CidrOrNull),
+        SubnetAttributes.Text("gateway_ip", static row => row.GatewayIp, post: true, put: true, check: Checks.IpOrNull),
+        SubnetAttributes.Raw("allocation_pools", static row => row.AllocationPools, post: true, put: true, check: Checks.Pools),
+        SubnetAttributes.Raw("dns_nameservers", static row => row.DnsNameservers, post: true, put: true, check: Checks.Nameservers),
+        SubnetAttributes.Raw("host_routes", static row => row.HostRoutes, post: true, put: true, check: Checks.HostRoutes),
+        SubnetAttributes.Flag("enable_dhcp", static row => row.EnableDhcp, post: true, put: true),
+        SubnetAttributes.Text("ipv6_ra_mode", static row => row.Ipv6RaMode, post: true, check: Ipv6Mode),
+        SubnetAttributes.Text("ipv6_address_mode", static row => row.Ipv6AddressMode, post: true, check: Ipv6Mode),
+        SubnetAttributes.Raw("service_types", static row => row.ServiceTypes, post: true, put: true, check: Checks.Texts, enforced: true, isDefault: static value => value.GetArrayLength() == 0),
+        SubnetAttributes.Shown("subnetpool_id", static (json, _) => json.WriteNullValue()),
+        SubnetAttributes.Shown("tags", static (json, view) => json.WriteTexts(view.Tags)),
+    ];
+
+    public IQueryable<SubnetRow> Rows(DataConnection db) => db.GetTable<SubnetRow>();
+
+    public IQueryable<SubnetRow> VisibleTo(IQueryable<SubnetRow> rows, DataConnection db, Caller caller) =>
+        caller.SeesAll ? rows : rows.Where(row => row.ProjectId == caller.ProjectId
+            || db.GetTable<NetworkRow>().Any(network => network.Id == row.NetworkId && (network.Shared || network.ProjectId == caller.ProjectId)));
+
+    public async Task<List<SubnetView>> LoadAsync(DataConnection db, IReadOnlyList<SubnetRow> rows, CancellationToken cancellationToken)
+    {
+        if (rows.Count == 0)
+        {
+            return [];
+        }
+
+        var ids = rows.Select(row => row.Id).ToList();
+        var networkIds = rows.Select(row => row.NetworkId).Distinct().ToList();
+        var networks = await db.GetTable<NetworkRow>().Where(row => networkIds.Contains(row.Id)).ToDictionaryAsync(row => row.Id, cancellationToken);
+        var tags = await Tags.LoadAsync(db, ids, cancellationToken);
+        return [.. rows.Where(row => networks.ContainsKey(row.NetworkId)).Select(row => new SubnetView(row, networks[row.NetworkId].ProjectId, networks[row.NetworkId].Shared, [.. tags[row.Id]]))];
+    }
+
+    public PolicyTarget TargetOf(SubnetView view) => PolicyTarget.Of(
+        ("project_id", view.Row.ProjectId), ("tenant_id", view.Row.ProjectId), ("network:tenant_id", view.NetworkProjectId), ("shared", PolicyTarget.Format(view.IsShared)));
+
+    public async Task<PolicyTarget> TargetOfNewAsync(DataConnection db, Body body, CancellationToken cancellationToken)
+    {
+        var networkId = body.Text("network_id");
+        var network = await db.GetTable<NetworkRow>().FirstOrDefaultAsync(row => row.Id == networkId, cancellationToken);
+        return network is null
+            ? PolicyTarget.Of(("project_id", body.ProjectId), ("tenant_id", body.ProjectId))
+            : PolicyTarget.Of(("project_id", body.ProjectId), ("tenant_id", body.ProjectId), ("network:tenant_id", network.ProjectId), ("shared", PolicyTarget.Format(network.Shared)));
+    }
+
+    public async Task<IReadOnlyList<string>> CreateAsync(Work work, Caller caller, IReadOnlyList<Body> bodies)
+    {
+        foreach (var project in bodies.GroupBy(body => body.ProjectId))
+        {
+            await quotas.CheckAsync(work, project.Key, "subnet", project.Count());
+        }
+
+        var ids = new List<string>();
+        foreach (var body in bodies)
+        {
+            ids.Add(await CreateOneAsync(work, caller, body));
+        }
+
+        return ids;
+    }
+
+    public async Task UpdateAsync(Work work, Caller caller, SubnetView view, Body body)
+    {
+        var row = view.Row;
+        var cidr = Cidr.Parse(row.Cidr);
+        CheckLists(row.Id, body, row.IpVersion);
+        var pools = body.HasValue("allocation_pools") ? SubnetRules.ReadPools(body, cidr) : SubnetRules.PoolsOf(row);
+        if (body.Has("gateway_ip"))
+        {
+            var gateway = body.TextOrNull("gateway_ip") is { } text ? Addresses.Canonical(text) : null;
+            if (gateway is not null)
+            {
+                SubnetRules.CheckVersion("gateway_ip", gateway, row.IpVersion);
+            }
+
+            if (row.GatewayIp is not null && gateway != row.GatewayIp
+                && await work.Db.GetTable<IpAllocationRow>().Where(ip => ip.SubnetId == row.Id && ip.IpAddress == row.GatewayIp).Select(ip => ip.PortId).FirstOrDefaultAsync(work.Cancellation) is { } user)
+            {
+                throw NeutronErrors.Conflict("GatewayIpInUse", $"Current gateway ip {row.GatewayIp} already in use by port {user}. Unable to update.");
+            }
+
+            row.GatewayIp = gateway;
+        }
+
+        SubnetRules.CheckGateway(cidr, row.GatewayIp, pools);
+        if (body.Flag("enable_dhcp", false) && !row.EnableDhcp)
+        {
+            SubnetRules.CheckDhcp(cidr);
+        }
+
+        if (!body.Flag("enable_dhcp", true) && (row.Ipv6AddressMode ?? row.Ipv6RaMode) is not null)
+        {
+            throw NeutronErrors.InvalidInput("Cannot disable enable_dhcp with ipv6 attributes set");
+        }
+
+        row.AllocationPools = SubnetRules.Write(pools, row.IpVersion);
+        row.Name = body.Text("name", row.Name);
+        row.Description = body.Text("description", row.Description);
+        row.EnableDhcp = body.Flag("enable_dhcp", row.EnableDhcp);
+        ReadLists(row, body);
+        work.Bump(row);
+        await work.Db.UpdateAsync(row, token: work.Cancellation);
+        await TouchNetworkAsync(work, row.NetworkId);
+    }
+
+    public async Task DeleteAsync(Work work, Caller caller, SubnetView view)
+    {
+        var row = view.Row;
+        var users = await (from ip in work.Db.GetTable<IpAllocationRow>()
+                           where ip.SubnetId == row.Id
+                           join port in work.Db.GetTable<PortRow>() on ip.PortId equals port.Id
+                           select port).Distinct().ToListAsync(work.Cancellation);
+        if (!SubnetRules.IsAutoAddress(row) && users.Any(port => port.DeviceOwner != DhcpNames.DeviceOwner))
+        {
+            throw NeutronErrors.Conflict("SubnetInUse", $"Unable to complete operation on subnet {row.Id}: One or more ports have an IP allocation from this subnet.");
+        }
+
+        await work.Db.GetTable<IpAllocationRow>().Where(ip => ip.SubnetId == row.Id).DeleteAsync(work.Cancellation);
+        foreach (var port in users)
+        {
+            await ports.TouchAsync(work, port);
+        }
+
+        await work.Db.GetTable<SubnetRow>().Where(subnet => subnet.Id == row.Id).DeleteAsync(work.Cancellation);
+        await TouchNetworkAsync(work, row.NetworkId);
+    }
+
+    public CloudException NotFound(string id) => NeutronErrors.SubnetNotFound(id);
+
+    private async Task<string> CreateOneAsync(Work work, Caller caller, Body body)
+    {
+        var networkId = body.Text("network_id");
+        var network = await work.Db.GetTable<NetworkRow>().FirstOrDefaultAsync(
+            row => row.Id == networkId && (caller.SeesAll || row.ProjectId == caller.ProjectId || row.Shared || row.External), work.Cancellation) ?? throw NeutronErrors.NetworkNotFound(networkId);
+        if (!body.HasValue("cidr"))
+        {
+            throw NeutronErrors.BadRequest("subnets", "a subnetpool must be specified in the absence of a cidr");
+        }
+
+        var version = body.Number("ip_version")!.Value;
+        SubnetRules.CheckVersion("cidr", body.Text("cidr"), version);
+        var cidr = Cidr.Parse(body.Text("cidr"));
+        var id = Guid.NewGuid().ToString("D");
+        CheckLists(id, body, version);
+        var enableDhcp = body.Flag("enable_dhcp", true);
+        SubnetRules.CheckIpv6Modes(body, version, enableDhcp, cidr);
+        if (enableDhcp)
+        {
+            SubnetRules.CheckDhcp(cidr);
+        }
+
+        await CheckOverlapAsync(work, networkId, cidr);
+        var gateway = !body.Has("gateway_ip") ? Addresses.Format(cidr.PrefixLength >= 31 && version == 4 ? cidr.First : cidr.First + 1, version)
+            : body.TextOrNull("gateway_ip") is { } text ? Addresses.Canonical(text) : null;
+        if (gateway is not null)
+        {
+            SubnetRules.CheckVersion("gateway_ip", gateway, version);
+        }
+
+        var pools = body.HasValue("allocation_pools") ? SubnetRules.ReadPools(body, cidr) : SubnetRules.DefaultPools(cidr, gateway is null ? null : Addresses.Parse(gateway));
+        SubnetRules.CheckGateway(cidr, gateway, pools);
+        var row = work.Stamp(new SubnetRow
+        {
+            Id = id,
+            ProjectId = body.ProjectId,
+            NetworkId = networkId,
+            Name = body.Text("name"),
+            Description = body.Text("description"),
+            IpVersion = version,
+            Cidr = cidr.ToString(),
+            GatewayIp = gateway,
+            EnableDhcp = enableDhcp,
+            Ipv6RaMode = body.TextOrNull("ipv6_ra_mode"),
+            Ipv6AddressMode = body.TextOrNull("ipv6_address_mode"),
+            AllocationPools = SubnetRules.Write(pools, version),
+            DnsNameservers = "[]",
+            HostRoutes = "[]",
+            ServiceTypes = "[]",
+        });
+        ReadLists(row, body);
+        await work.Db.InsertAsync(row, token: work.Cancellation);
+        await NetworkResource.TouchAsync(work, network);
+        if (SubnetRules.IsAutoAddress(row))
+        {
+            await ports.AddAutoAddressesAsync(work, row);
+        }
+
+        await scheduler.EnsureAsync(work, networkId);
+        await ports.TellDhcpAsync(work, networkId);
+        return row.Id;
+    }
+
+    private void CheckLists(string id, Body body, int version)
+    {
+        if (body.Items("dns_nameservers").Count() > options.MaxDnsNameservers)
+        {
+            throw CloudException.BadRequest($"Unable to complete operation for {id}. The number of DNS nameservers exceeds the limit {options.MaxDnsNameservers}.", "DNSNameServersExhausted");
+        }
+
+        if (body.Items("host_routes").Count() > options.MaxHostRoutes)
+        {
+            throw CloudException.BadRequest($"Unable to complete operation for {id}. The number of host routes exceeds the limit {options.MaxHostRoutes}.", "HostRoutesExhausted");
+        }
+
+        foreach (var server in body.Items("dns_nameservers"))
+        {
+            SubnetRules.CheckVersion("dns_nameserver", server.GetString()!, version);
+        }
+
+        foreach (var route in body.Items("host_routes"))
+        {
+            SubnetRules.CheckVersion("destination", route.GetProperty("destination").GetString()!, version);
+            SubnetRules.CheckVersion("nexthop", route.GetProperty("nexthop").GetString()!, version);
+        }
+    }
+
+    private static void ReadLists(SubnetRow row, Body body)
+    {
+        if (body.Has("dns_nameservers"))
+        {
+            row.DnsNameservers = JsonText.OfTexts(body.Items("dns_nameservers").Select(item => Addresses.Canonical(item.GetString()!)));
+        }
+
+        if (body.Has("host_routes"))
+        {
+            row.HostRoutes = JsonText.OfPairs("destination", "nexthop", body.Items("host_routes").Select(route =>
+                (Cidr.Parse(route.GetProperty("destination").GetString()!).ToString(), Addresses.Canonical(route.GetProperty("nexthop").GetString()!))));
+        }
+
+        if (body.Texts("service_types") is { } types)
+        {
+            row.ServiceTypes = JsonText.OfTexts(types);
+        }
+    }
+
+    private static async Task CheckOverlapAsync(Work work, string networkId, Cidr cidr)
+    {
+        if (cidr.PrefixLength == 0)
+        {
+            throw NeutronErrors.InvalidInput("0 is not allowed as CIDR prefix length");
+        }
+
+        var others = await work.Db.GetTable<SubnetRow>().Where(row => row.NetworkId == networkId).Select(row => row.Cidr).ToListAsync(work.Cancellation);
+        if (others.Any(other => Cidr.Parse(other).Overlaps(cidr)))
+        {
+            throw NeutronErrors.InvalidInput($"Requested subnet with cidr: {cidr} for network: {networkId} overlaps with another subnet");
+        }
+    }
+
+    private async Task TouchNetworkAsync(Work work, string networkId)
+    {
+        var network = await work.Db.GetTable<NetworkRow>().FirstAsync(row => row.Id == networkId, work.Cancellation);
+        await NetworkResource.TouchAsync(work, network);
+        await scheduler.EnsureAsync(work, networkId);
+        await ports.TellDhcpAsync(work, networkId);
+    }
+}
