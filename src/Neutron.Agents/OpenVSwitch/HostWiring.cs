@@ -9,6 +9,7 @@ using SharpStack.Neutron.Agents.OpenVSwitch.Firewall;
 using SharpStack.Neutron.Contracts;
 using SharpStack.OpenVSwitch.Flows;
 using SharpStack.OpenVSwitch.OpenFlow;
+using SharpStack.OpenVSwitch.Ovsdb;
 using SharpStack.OpenVSwitch.Switches;
 
 namespace SharpStack.Neutron.Agents.OpenVSwitch;
@@ -133,7 +134,7 @@ internal sealed partial class HostWiring(AgentSettings settings, VSwitch vswitch
             }
         }
 
-        await vswitch.ChangeAsync(
+        await ChangeAsync(
             changes =>
             {
                 changes.EnsureBridge(settings.IntegrationBridge, bridge);
@@ -244,7 +245,7 @@ internal sealed partial class HostWiring(AgentSettings settings, VSwitch vswitch
         }
 
         Remember(up.Values, dead);
-        await vswitch.ChangeAsync(
+        await ChangeAsync(
             changes =>
             {
                 foreach (var port in up.Values)
@@ -408,6 +409,20 @@ internal sealed partial class HostWiring(AgentSettings settings, VSwitch vswitch
         catch (OperationCanceledException) when (!cancellationToken.IsCancellationRequested)
         {
             throw new OpenFlowException($"Bridge {bridge} did not answer within {settings.RequestTimeout.TotalSeconds:0} s.");
+        }
+    }
+
+    private async Task ChangeAsync(Action<VSwitchChanges> describe, CancellationToken cancellationToken)
+    {
+        using var limit = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+        limit.CancelAfter(settings.RequestTimeout);
+        try
+        {
+            await vswitch.ChangeAsync(describe, limit.Token);
+        }
+        catch (OperationCanceledException) when (!cancellationToken.IsCancellationRequested)
+        {
+            throw new OvsdbException($"Open vSwitch did not act on its database within {settings.RequestTimeout.TotalSeconds:0} s: check that ovs-vswitchd runs.");
         }
     }
 

@@ -1,6 +1,8 @@
 using System.Net;
+using System.Net.Sockets;
 using System.Text.Json.Nodes;
 using Microsoft.Extensions.Logging;
+using SharpStack.Foundation;
 using SharpStack.Foundation.Bus;
 using SharpStack.Foundation.Hosting;
 using SharpStack.Foundation.Reconciling;
@@ -56,7 +58,17 @@ internal sealed partial class OpenVSwitchAgent : IWorker, IAsyncDisposable
     /// <inheritdoc/>
     public Task StartAsync(CancellationToken cancellationToken)
     {
-        controller = createController();
+        try
+        {
+            controller = createController();
+        }
+        catch (Exception failure) when (failure is SocketException or FormatException)
+        {
+            throw CloudException.Unavailable(
+                $"The agent cannot listen for OpenFlow at {settings.ListenAddress}:{settings.ListenPort}: {failure.Message}. Stop the other agent that listens there, or change [ovs] of_listen_address and of_listen_port.",
+                inner: failure);
+        }
+
         wiring = new HostWiring(settings, vswitch, controller, bus, log);
         reconciler = new Reconciler<WorkItem>(
             "openvswitch-agent",

@@ -12,7 +12,7 @@ public sealed class OpenVSwitchAgentModule : IServiceModule
 
     /// <inheritdoc/>
     public IEnumerable<(string Config, ConfigOption Option)> Options =>
-        ConfigOption.DeclaredIn(typeof(OpenVSwitchAgentOptions)).Select(option => ("neutron", option));
+        ConfigOption.DeclaredIn(typeof(OpenVSwitchAgentOptions)).Append(AgentOptions.BridgeMappings).Select(option => ("neutron", option));
 
     /// <inheritdoc/>
     public void Register(ModuleContext context)

@@ -5,9 +5,6 @@ namespace SharpStack.Neutron.Agents.OpenVSwitch;
 /// <summary>The options of neutron-openvswitch-agent (<c>openvswitch_agent.ini</c>).</summary>
 internal static class OpenVSwitchAgentOptions
 {
-    public static readonly ConfigOption<IReadOnlyDictionary<string, string>> BridgeMappings = new("ovs", "bridge_mappings", new Dictionary<string, string>(),
-        "Physical networks and the bridges that lead to them: <physical_network>:<bridge>. Each bridge must exist and hold the interface that the network is on.");
-
     public static readonly ConfigOption<string> IntegrationBridge = new("ovs", "integration_bridge", "br-int", "The bridge that all ports of instances and services are on; made where it is missing.")
     {
         DeprecatedNames = ["ovs_integration_bridge"],
@@ -82,7 +79,7 @@ internal sealed record AgentSettings
     {
         Host = host,
         IntegrationBridge = config.Get(OpenVSwitchAgentOptions.IntegrationBridge),
-        BridgeMappings = config.Get(OpenVSwitchAgentOptions.BridgeMappings),
+        BridgeMappings = config.Get(AgentOptions.BridgeMappings),
         OvsdbConnection = config.Get(OpenVSwitchAgentOptions.OvsdbConnection),
         ListenAddress = config.Get(OpenVSwitchAgentOptions.ListenAddress),
         ListenPort = config.Get(OpenVSwitchAgentOptions.ListenPort),

@@ -2,6 +2,7 @@ using SharpStack.Foundation.Hosting;
 using SharpStack.Foundation.Observability;
 using SharpStack.Glance;
 using SharpStack.Keystone;
+using SharpStack.Neutron.Agents.OpenVSwitch;
 using SharpStack.Neutron.Agents.Simulated;
 using SharpStack.Nova.Compute;
 using SharpStack.Placement;
@@ -18,7 +19,7 @@ internal static class CloudModules
         new GlanceModule(),
         new PlacementModule(),
         new ComputeModule(),
-        .. fake ? [new SimulatedAgentsModule()] : Array.Empty<IServiceModule>(),
+        fake ? new SimulatedAgentsModule() : new OpenVSwitchAgentModule(),
         new MetricsModule(),
     ];
 }

@@ -105,6 +105,44 @@ public sealed class OpenVSwitchAgentTests : IAsyncLifetime
     }
 
     [Fact]
+    public async Task Ipv6_passes_by_its_own_rules()
+    {
+        await server.SetGroupAsync("default", FakeServer.Rule("ingress", protocol: 1));
+        async Task<string> MachineV6Async(string device, string port, string mac, string ip)
+        {
+            var machine = await sandbox.AddMachineAsync(device, mac, $"{ip}/64");
+            await PlugAsync(device, port);
+            await server.SetDeviceAsync(FakeServer.Device(port, mac, ip, groups: "default"));
+            await server.WaitStatusAsync(port, "ACTIVE", limit.Token);
+            return machine;
+        }
+
+        var a = await MachineV6Async("tap-a", "port-a", MacA, "2001:db8::a");
+        await MachineV6Async("tap-b", "port-b", MacB, "2001:db8::b");
+        Assert.False(await OpenVSwitchSandbox.PingAsync(a, "2001:db8::b"));
+        await server.SetGroupAsync("default", FakeServer.Rule("ingress", protocol: 58, group: "default", etherType: "IPv6"));
+        await EventuallyAsync(() => OpenVSwitchSandbox.PingAsync(a, "2001:db8::b"));
+    }
+
+    [Fact]
+    public async Task Lost_and_doubled_hints_cost_time_only()
+    {
+        var (a, _) = await TwoMachinesAsync();
+        bus.Chaos = _ => 0;
+        await server.SetGroupAsync("default", FakeServer.Rule("ingress", protocol: 1));
+        await agent.WhenIdleAsync().WaitAsync(limit.Token);
+        Assert.False(await OpenVSwitchSandbox.PingAsync(a, "10.0.0.11"));
+        bus.RaiseReconnected();
+        await EventuallyAsync(() => OpenVSwitchSandbox.PingAsync(a, "10.0.0.11"));
+        await agent.WhenIdleAsync().WaitAsync(limit.Token);
+        var before = await sandbox.DumpFlowsAsync("br-int");
+        bus.Chaos = _ => 2;
+        await server.SetGroupAsync("default", FakeServer.Rule("ingress", protocol: 1));
+        await agent.WhenIdleAsync().WaitAsync(limit.Token);
+        Assert.Equal(before, await sandbox.DumpFlowsAsync("br-int"));
+    }
+
+    [Fact]
     public async Task A_rule_for_a_remote_group_lets_its_members_in_and_nobody_else()
     {
         await server.SetGroupAsync("clients");
