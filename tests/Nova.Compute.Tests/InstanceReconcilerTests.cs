@@ -287,6 +287,21 @@ public sealed class InstanceReconcilerTests : IAsyncDisposable
     }
 
     [Fact]
+    public async Task A_guest_that_vanished_is_reported_and_one_that_is_still_to_come_is_not()
+    {
+        var vanished = conductor.Add(each => each with { Action = null, LaunchedAt = DateTimeOffset.UnixEpoch });
+        var toCome = conductor.Add(each => each with { Action = null });
+        await StartAsync();
+
+        await Wait.UntilAsync(() => conductor.Reports.Count > 0);
+        await service!.Instances.WhenIdleAsync();
+
+        Assert.Equal((vanished.Id, false, PowerState.NoState), (conductor.Reports[0].Id, conductor.Reports[0].Exists, conductor.Reports[0].PowerState));
+        Assert.DoesNotContain(conductor.Reports, report => report.Id == toCome.Id);
+        Assert.Empty(driver.Calls);
+    }
+
+    [Fact]
     public async Task A_removal_that_fails_is_tried_until_it_succeeds()
     {
         var instance = await RunningAsync();

@@ -105,11 +105,12 @@ internal sealed partial class InstanceReconciler : IAsyncDisposable
         run ??= runs[id] = new ActionRun(action, time.GetUtcNow());
         if (run.Outcome is null)
         {
-            if (run.TaskState is null)
+            if (run.TaskState is null && !driver.IsSimulated)
             {
-                run.TaskState = "";
                 await ReportEventAsync(instance, run, null, cancellationToken);
             }
+
+            run.TaskState ??= "";
 
             var again = await TryAsync(instance, run, cancellationToken);
             if (again is not null)
@@ -399,7 +400,8 @@ internal sealed partial class InstanceReconciler : IAsyncDisposable
             guest = await driver.InspectAsync(instance.Id, cancellationToken);
         }
 
-        if (!seen || before != guest.Power)
+        // What never ran and is not here yet is no news: its action is still to come.
+        if ((!seen && (guest.Exists || instance.LaunchedAt is not null)) || (seen && before != guest.Power))
         {
             await ReportAsync(new InstanceReport(host, instance.Id, instance.Revision, guest.Power) { Exists = guest.Exists }, cancellationToken);
         }
