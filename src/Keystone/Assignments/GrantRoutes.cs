@@ -1,5 +1,6 @@
 using LinqToDB;
 using LinqToDB.Async;
+using LinqToDB.Data;
 using SharpStack.Foundation;
 using SharpStack.Foundation.Http;
 using SharpStack.Foundation.Policy;
@@ -146,6 +147,7 @@ internal sealed class GrantRoutes(KeystoneStore store, IdentityCache cache, Answ
         await store.WriteAsync(
             async db =>
             {
+                await RequireAsync(db, path, grant, context.Aborted);
                 // Granting twice is no error.
                 if (!await Matching(db.Assignments(), path, grant).AnyAsync(a => a.RoleId == grant.Role!.Id, context.Aborted))
                 {
@@ -164,6 +166,25 @@ internal sealed class GrantRoutes(KeystoneStore store, IdentityCache cache, Answ
             },
             context.Aborted);
         await context.NoContentAsync();
+    }
+
+    /// <summary>All three are still there, now that nobody else writes: nothing would ever remove a grant of what is gone.</summary>
+    private static async Task RequireAsync(DataConnection db, Path path, Grant grant, CancellationToken cancellationToken)
+    {
+        if (!await db.Roles().AnyAsync(r => r.Id == grant.Role!.Id, cancellationToken))
+        {
+            throw Fail.NotFound("role", grant.Role!.Id);
+        }
+        if (!await (path.ActorType == AssignmentRow.User
+            ? db.Users().AnyAsync(u => u.Id == grant.ActorId, cancellationToken)
+            : db.Groups().AnyAsync(g => g.Id == grant.ActorId, cancellationToken)))
+        {
+            throw Fail.NotFound(path.ActorType, grant.ActorId);
+        }
+        if (path.TargetType != AssignmentRow.System && !await db.Projects().AnyAsync(p => p.Id == grant.TargetId, cancellationToken))
+        {
+            throw Fail.NotFound(path.TargetType, grant.TargetId);
+        }
     }
 
     private async Task RevokeAsync(ApiContext context, Path path)

@@ -105,18 +105,20 @@ internal sealed class EndpointRoutes(KeystoneStore store, Answers answers)
     {
         var before = await EnforcedAsync(context);
         var body = await context.ReadMemberAsync("endpoint", before.Id);
-        var after = before with
-        {
-            ServiceId = body.Text("service_id") ?? before.ServiceId,
-            Interface = body.Text("interface") ?? before.Interface,
-            RegionId = body.Text("region_id") ?? body.Text("region") ?? before.RegionId,
-            Url = body.Text("url") ?? before.Url,
-            Enabled = body.Flag("enabled") ?? before.Enabled,
-            Extra = JsonText.Merge(before.Extra, body, Columns),
-        };
+        var after = before;
         await store.WriteAsync(
             async db =>
             {
+                var current = await db.Endpoints().FirstOrDefaultAsync(r => r.Id == before.Id, context.Aborted) ?? throw Fail.NotFound("endpoint", before.Id);
+                after = current with
+                {
+                    ServiceId = body.Text("service_id") ?? current.ServiceId,
+                    Interface = body.Text("interface") ?? current.Interface,
+                    RegionId = body.Text("region_id") ?? body.Text("region") ?? current.RegionId,
+                    Url = body.Text("url") ?? current.Url,
+                    Enabled = body.Flag("enabled") ?? current.Enabled,
+                    Extra = JsonText.Merge(current.Extra, body, Columns),
+                };
                 await CheckReferencesAsync(db, after, body, context.Aborted);
                 await db.UpdateAsync(after, token: context.Aborted);
             },

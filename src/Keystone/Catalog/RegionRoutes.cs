@@ -99,15 +99,17 @@ internal sealed class RegionRoutes(KeystoneStore store, Answers answers)
     {
         var before = await EnforcedAsync(context);
         var body = await context.ReadMemberAsync("region", before.Id);
-        var after = before with
-        {
-            ParentRegionId = body.TextOr("parent_region_id", before.ParentRegionId),
-            Description = body.TextOr("description", before.Description) ?? "",
-            Extra = JsonText.Merge(before.Extra, body, Columns),
-        };
+        var after = before;
         await store.WriteAsync(
             async db =>
             {
+                var current = await db.Regions().FirstOrDefaultAsync(r => r.Id == before.Id, context.Aborted) ?? throw Fail.NotFound("region", before.Id);
+                after = current with
+                {
+                    ParentRegionId = body.TextOr("parent_region_id", current.ParentRegionId),
+                    Description = body.TextOr("description", current.Description) ?? "",
+                    Extra = JsonText.Merge(current.Extra, body, Columns),
+                };
                 await CheckParentAsync(db, after, context.Aborted);
                 await db.UpdateAsync(after, token: context.Aborted);
             },

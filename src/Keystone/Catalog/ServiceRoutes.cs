@@ -85,14 +85,21 @@ internal sealed class ServiceRoutes(KeystoneStore store, Answers answers)
     {
         var before = await EnforcedAsync(context);
         var body = await context.ReadMemberAsync("service", before.Id);
-        var after = before with
-        {
-            Type = body.Text("type") ?? before.Type,
-            Name = body.Text("name") ?? before.Name,
-            Enabled = body.Flag("enabled") ?? before.Enabled,
-            Extra = JsonText.Merge(before.Extra, body, Columns),
-        };
-        await store.WriteAsync(db => db.UpdateAsync(after, token: context.Aborted), context.Aborted);
+        var after = before;
+        await store.WriteAsync(
+            async db =>
+            {
+                var current = await db.Services().FirstOrDefaultAsync(r => r.Id == before.Id, context.Aborted) ?? throw Fail.NotFound("service", before.Id);
+                after = current with
+                {
+                    Type = body.Text("type") ?? current.Type,
+                    Name = body.Text("name") ?? current.Name,
+                    Enabled = body.Flag("enabled") ?? current.Enabled,
+                    Extra = JsonText.Merge(current.Extra, body, Columns),
+                };
+                await db.UpdateAsync(after, token: context.Aborted);
+            },
+            context.Aborted);
         await answers.MemberAsync(context, 200, "service", after, Write);
     }
 

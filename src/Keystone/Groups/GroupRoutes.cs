@@ -8,6 +8,7 @@ using SharpStack.Foundation.Configuration;
 using SharpStack.Foundation.Http;
 using SharpStack.Foundation.Policy;
 using SharpStack.Foundation.Storage;
+using SharpStack.Keystone.Projects;
 using SharpStack.Keystone.Storage;
 using SharpStack.Keystone.Users;
 
@@ -91,10 +92,6 @@ internal sealed class GroupRoutes(KeystoneStore store, IdentityCache cache, Answ
         context.Enforce();
         var body = await context.ReadMemberAsync("group");
         var domainId = body.Text("domain_id") ?? context.Identity.DomainId ?? defaultDomainId;
-        if (await cache.Current.DomainAsync(domainId, context.Aborted) is null)
-        {
-            throw Fail.NotFound("domain", domainId);
-        }
         var name = body.Text("name")!.Trim();
         var group = new GroupRow
         {
@@ -105,7 +102,15 @@ internal sealed class GroupRoutes(KeystoneStore store, IdentityCache cache, Answ
             Description = body.TextOr("description", ""),
             Extra = JsonText.Merge(JsonText.Empty, body, Columns),
         };
-        await WriteAsync(group, db => db.InsertAsync(group, token: context.Aborted), context.Aborted);
+        await WriteAsync(
+            name,
+            domainId,
+            async db =>
+            {
+                await ProjectQueries.RequireDomainAsync(db, domainId, context.Aborted);
+                await db.InsertAsync(group, token: context.Aborted);
+            },
+            context.Aborted);
         await answers.MemberAsync(context, 201, "group", group, Write);
     }
 
@@ -120,14 +125,24 @@ internal sealed class GroupRoutes(KeystoneStore store, IdentityCache cache, Answ
             throw CloudException.BadRequest("Cannot change Domain ID");
         }
         var name = (body.Text("name") ?? before.Name).Trim();
-        var after = before with
-        {
-            Name = name,
-            NameKey = Names.Key(name),
-            Description = body.TextOr("description", before.Description),
-            Extra = JsonText.Merge(before.Extra, body, Columns),
-        };
-        await WriteAsync(after, db => db.UpdateAsync(after, token: context.Aborted), context.Aborted);
+        var after = before;
+        await WriteAsync(
+            name,
+            before.DomainId,
+            async db =>
+            {
+                var current = await db.Groups().FirstOrDefaultAsync(g => g.Id == before.Id, context.Aborted) ?? throw Fail.NotFound("group", before.Id);
+                var newName = body.Has("name") ? name : current.Name;
+                after = current with
+                {
+                    Name = newName,
+                    NameKey = Names.Key(newName),
+                    Description = body.TextOr("description", current.Description),
+                    Extra = JsonText.Merge(current.Extra, body, Columns),
+                };
+                await db.UpdateAsync(after, token: context.Aborted);
+            },
+            context.Aborted);
         await answers.MemberAsync(context, 200, "group", after, Write);
     }
 
@@ -167,6 +182,14 @@ internal sealed class GroupRoutes(KeystoneStore store, IdentityCache cache, Answ
         await store.WriteAsync(
             async db =>
             {
+                if (!await db.Users().AnyAsync(u => u.Id == user.Id, context.Aborted))
+                {
+                    throw Fail.NotFound("user", user.Id);
+                }
+                if (!await db.Groups().AnyAsync(g => g.Id == group.Id, context.Aborted))
+                {
+                    throw Fail.NotFound("group", group.Id);
+                }
                 if (!await db.Memberships().AnyAsync(m => m.GroupId == group.Id && m.UserId == user.Id, context.Aborted))
                 {
                     await db.InsertAsync(membership, token: context.Aborted);
@@ -191,7 +214,7 @@ internal sealed class GroupRoutes(KeystoneStore store, IdentityCache cache, Answ
     private static CloudException NotMember(GroupRow group, UserRow user) =>
         CloudException.NotFound($"User '{user.Id}' not found in group '{group.Id}'");
 
-    private async Task WriteAsync(GroupRow group, Func<DataConnection, Task> work, CancellationToken cancellationToken)
+    private async Task WriteAsync(string name, string domainId, Func<DataConnection, Task> work, CancellationToken cancellationToken)
     {
         try
         {
@@ -199,7 +222,7 @@ internal sealed class GroupRoutes(KeystoneStore store, IdentityCache cache, Answ
         }
         catch (UniqueConstraintException)
         {
-            throw Fail.Duplicate("group", group.Name, group.DomainId);
+            throw Fail.Duplicate("group", name, domainId);
         }
     }
 }

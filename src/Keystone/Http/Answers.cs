@@ -1,4 +1,5 @@
 using System.Linq.Expressions;
+using System.Reflection;
 using System.Text.Json;
 using LinqToDB.Async;
 using SharpStack.Foundation;
@@ -11,6 +12,8 @@ namespace SharpStack.Keystone;
 /// <summary>Writes members and collections with Keystone's links, and reads the query of a list.</summary>
 internal sealed class Answers(ServiceConfig config)
 {
+    private static readonly MethodInfo CompareTo = typeof(string).GetMethod(nameof(string.CompareTo), [typeof(string)])!;
+
     private readonly string publicEndpoint = config.Get(KeystoneOptions.PublicEndpoint).TrimEnd('/');
     private readonly int listLimit = config.Get(KeystoneOptions.ListLimit);
 
@@ -59,7 +62,7 @@ internal sealed class Answers(ServiceConfig config)
         if (context.Query.Marker is { Length: > 0 } marker)
         {
             query = query.Where(Compare(id, marker, static (body, value) => Expression.GreaterThan(
-                Expression.Call(body, nameof(string.CompareTo), null, value), Expression.Constant(0))));
+                Expression.Call(body, CompareTo, value), Expression.Constant(0))));
         }
         query = query.OrderBy(id);
         var limit = asked is > 0 && (listLimit == 0 || asked < listLimit) ? asked.Value : listLimit;

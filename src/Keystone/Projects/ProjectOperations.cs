@@ -74,7 +74,22 @@ internal sealed class ProjectOperations(KeystoneStore store, ProjectQueries quer
 
     public async Task<ProjectView> UpdateAsync(string id, JsonElement body, string type, CancellationToken cancellationToken)
     {
-        var before = await cache.Current.ProjectAsync(id, cancellationToken) ?? throw Fail.NotFound(type, id);
+        try
+        {
+            await store.WriteAsync(db => UpdateAsync(db, id, body, type, cancellationToken), cancellationToken);
+        }
+        catch (UniqueConstraintException)
+        {
+            throw type == "domain"
+                ? Fail.Duplicate("domain", body.Text("name") ?? "", null)
+                : Fail.Conflict("project", $"it is not permitted to have two projects with either the same name or same id in the same domain: name is {body.Text("name")}, project id {id}");
+        }
+        return await queries.FindAsync(id, cancellationToken) ?? throw Fail.NotFound(type, id);
+    }
+
+    private async Task UpdateAsync(DataConnection db, string id, JsonElement body, string type, CancellationToken cancellationToken)
+    {
+        var before = await db.Projects().FirstOrDefaultAsync(p => p.Id == id, cancellationToken) ?? throw Fail.NotFound(type, id);
         if (JsonText.IsImmutable(before.Options) && !JsonText.Unlocks(body))
         {
             throw Fail.Immutable("update", type, id);
@@ -101,29 +116,16 @@ internal sealed class ProjectOperations(KeystoneStore store, ProjectQueries quer
             Extra = JsonText.Merge(before.Extra, body, Columns),
             Options = body.TryGetProperty("options", out var options) ? JsonText.Merge(before.Options, options, dropNull: true) : before.Options,
         };
-        try
+        await CheckEnabledAsync(db, before, after, cancellationToken);
+        await db.UpdateAsync(after, token: cancellationToken);
+        if (TagsIn(body) is { } tags)
         {
-            await store.WriteAsync(
-                async db =>
-                {
-                    await CheckEnabledAsync(db, before, after, cancellationToken);
-                    await db.UpdateAsync(after, token: cancellationToken);
-                    if (TagsIn(body) is { } tags)
-                    {
-                        await ReplaceTagsAsync(db, id, tags, cancellationToken);
-                    }
-                    if (before.Enabled && !after.Enabled)
-                    {
-                        await revocations.RevokeScopeAsync(db, id, cancellationToken);
-                    }
-                },
-                cancellationToken);
+            await ReplaceTagsAsync(db, id, tags, cancellationToken);
         }
-        catch (UniqueConstraintException)
+        if (before.Enabled && !after.Enabled)
         {
-            throw NameConflict(after, type);
+            await revocations.RevokeScopeAsync(db, id, cancellationToken);
         }
-        return (await queries.FindAsync(id, cancellationToken))!;
     }
 
     public async Task SetTagsAsync(ProjectRow project, IReadOnlyList<string> tags, CancellationToken cancellationToken)
@@ -268,6 +270,10 @@ internal sealed class ProjectOperations(KeystoneStore store, ProjectQueries quer
             await store.WriteAsync(
                 async db =>
                 {
+                    if (row.ParentId is { } parent && !await db.Projects().AnyAsync(p => p.Id == parent, cancellationToken))
+                    {
+                        throw Fail.NotFound("project", parent);
+                    }
                     await db.InsertAsync(row, token: cancellationToken);
                     await ReplaceTagsAsync(db, row.Id, tags ?? [], cancellationToken);
                 },

@@ -23,6 +23,15 @@ internal sealed class ProjectQueries(KeystoneStore store)
             : null;
     }
 
+    /// <summary>Refuses (404) a domain that does not exist.</summary>
+    public static async Task RequireDomainAsync(DataConnection db, string id, CancellationToken cancellationToken)
+    {
+        if (!await db.Projects().AnyAsync(p => p.Id == id && p.IsDomain, cancellationToken))
+        {
+            throw Fail.NotFound("domain", id);
+        }
+    }
+
     /// <summary>Adds the tags, in one query for each few hundred projects.</summary>
     public static async Task<IReadOnlyList<ProjectView>> WithTagsAsync(DataConnection db, IReadOnlyList<ProjectRow> rows, CancellationToken cancellationToken)
     {

@@ -76,7 +76,7 @@ internal static class EffectiveRoles
         }
         var above = await ProjectTree.AncestorIdsAsync(db, project, cancellationToken);
         return await held
-            .Where(a => (a.TargetId == project.Id && !a.Inherited && (a.TargetType == AssignmentRow.Project || project.IsDomain))
+            .Where(a => (a.TargetType == AssignmentRow.Project && a.TargetId == project.Id && !a.Inherited)
                 || (above.Contains(a.TargetId) && a.Inherited))
             .Select(static a => a.RoleId).Distinct().ToListAsync(cancellationToken);
     }

@@ -7,6 +7,7 @@ using SharpStack.Foundation;
 using SharpStack.Foundation.Http;
 using SharpStack.Foundation.Policy;
 using SharpStack.Foundation.Storage;
+using SharpStack.Keystone.Projects;
 using SharpStack.Keystone.Storage;
 
 namespace SharpStack.Keystone.Roles;
@@ -76,10 +77,6 @@ internal sealed class RoleRoutes(KeystoneStore store, IdentityCache cache, Answe
         var body = await context.ReadMemberAsync("role");
         var domainId = body.Text("domain_id") ?? "";
         context.Enforce(context.RouteInfo.Policies[domainId.Length > 0 ? 1 : 0], PolicyTarget.Empty);
-        if (domainId.Length > 0 && await cache.Current.DomainAsync(domainId, context.Aborted) is null)
-        {
-            throw Fail.NotFound("domain", domainId);
-        }
         var name = body.Text("name")!.Trim();
         var role = new RoleRow
         {
@@ -91,7 +88,18 @@ internal sealed class RoleRoutes(KeystoneStore store, IdentityCache cache, Answe
             Extra = JsonText.Merge(JsonText.Empty, body, Columns),
             Options = body.TryGetProperty("options", out var options) ? JsonText.Merge(JsonText.Empty, options, dropNull: true) : JsonText.Empty,
         };
-        await WriteAsync(role, db => db.InsertAsync(role, token: context.Aborted), context.Aborted);
+        await WriteAsync(
+            name,
+            domainId,
+            async db =>
+            {
+                if (domainId.Length > 0)
+                {
+                    await ProjectQueries.RequireDomainAsync(db, domainId, context.Aborted);
+                }
+                await db.InsertAsync(role, token: context.Aborted);
+            },
+            context.Aborted);
         await answers.MemberAsync(context, 201, "role", role, Write);
     }
 
@@ -101,24 +109,34 @@ internal sealed class RoleRoutes(KeystoneStore store, IdentityCache cache, Answe
     {
         var before = await EnforcedAsync(context);
         var body = await context.ReadMemberAsync("role", before.Id);
-        if (JsonText.IsImmutable(before.Options) && !JsonText.Unlocks(body))
-        {
-            throw Fail.Immutable("update", "role", before.Id);
-        }
         if (body.Has("domain_id") && (body.Text("domain_id") ?? "") != before.DomainId)
         {
             throw CloudException.BadRequest("Update of `domain_id` is not allowed.");
         }
         var name = (body.Text("name") ?? before.Name).Trim();
-        var after = before with
-        {
-            Name = name,
-            NameKey = Names.Key(name),
-            Description = body.TextOr("description", before.Description),
-            Extra = JsonText.Merge(before.Extra, body, Columns),
-            Options = body.TryGetProperty("options", out var options) ? JsonText.Merge(before.Options, options, dropNull: true) : before.Options,
-        };
-        await WriteAsync(after, db => db.UpdateAsync(after, token: context.Aborted), context.Aborted);
+        var after = before;
+        await WriteAsync(
+            name,
+            before.DomainId,
+            async db =>
+            {
+                var current = await db.Roles().FirstOrDefaultAsync(r => r.Id == before.Id, context.Aborted) ?? throw Fail.NotFound("role", before.Id);
+                if (JsonText.IsImmutable(current.Options) && !JsonText.Unlocks(body))
+                {
+                    throw Fail.Immutable("update", "role", current.Id);
+                }
+                var newName = body.Has("name") ? name : current.Name;
+                after = current with
+                {
+                    Name = newName,
+                    NameKey = Names.Key(newName),
+                    Description = body.TextOr("description", current.Description),
+                    Extra = JsonText.Merge(current.Extra, body, Columns),
+                    Options = body.TryGetProperty("options", out var options) ? JsonText.Merge(current.Options, options, dropNull: true) : current.Options,
+                };
+                await db.UpdateAsync(after, token: context.Aborted);
+            },
+            context.Aborted);
         await answers.MemberAsync(context, 200, "role", after, Write);
     }
 
@@ -133,7 +151,7 @@ internal sealed class RoleRoutes(KeystoneStore store, IdentityCache cache, Answe
         await context.NoContentAsync();
     }
 
-    private async Task WriteAsync(RoleRow role, Func<DataConnection, Task> work, CancellationToken cancellationToken)
+    private async Task WriteAsync(string name, string domainId, Func<DataConnection, Task> work, CancellationToken cancellationToken)
     {
         try
         {
@@ -141,7 +159,7 @@ internal sealed class RoleRoutes(KeystoneStore store, IdentityCache cache, Answe
         }
         catch (UniqueConstraintException)
         {
-            throw Fail.Duplicate("role", role.Name, role.DomainId.Length == 0 ? null : role.DomainId);
+            throw Fail.Duplicate("role", name, domainId.Length == 0 ? null : domainId);
         }
     }
 }

@@ -7,6 +7,7 @@ using SharpStack.Foundation;
 using SharpStack.Foundation.Configuration;
 using SharpStack.Foundation.Storage;
 using SharpStack.Keystone.Authentication;
+using SharpStack.Keystone.Projects;
 using SharpStack.Keystone.Storage;
 using SharpStack.Keystone.Tokens;
 
@@ -40,10 +41,7 @@ internal sealed class UserOperations(
     /// <param name="body">The checked body of a create request.</param>
     public async Task<UserView> CreateAsync(JsonElement body, string domainId, CancellationToken cancellationToken)
     {
-        if (await cache.Current.DomainAsync(domainId, cancellationToken) is null)
-        {
-            throw Fail.NotFound("domain", domainId);
-        }
+        await RequireDomainAsync(domainId, cancellationToken);
         await CheckDefaultProjectAsync(body.Text("default_project_id"), cancellationToken);
         var name = body.Text("name")!.Trim();
         var user = new UserRow
@@ -60,9 +58,11 @@ internal sealed class UserOperations(
         };
         var password = await HashAsync(user.Id, body.Text("password"), cancellationToken);
         await WriteAsync(
-            user,
+            user.Name,
+            domainId,
             async db =>
             {
+                await ProjectQueries.RequireDomainAsync(db, domainId, cancellationToken);
                 await db.InsertAsync(user, token: cancellationToken);
                 if (password is not null)
                 {
@@ -82,32 +82,36 @@ internal sealed class UserOperations(
         }
         await CheckDefaultProjectAsync(body.Text("default_project_id"), cancellationToken);
         var name = (body.Text("name") ?? before.Name).Trim();
-        var after = before with
-        {
-            Name = name,
-            NameKey = Names.Key(name),
-            Enabled = body.Flag("enabled") ?? before.Enabled,
-            DefaultProjectId = body.TextOr("default_project_id", before.DefaultProjectId),
-            Extra = JsonText.Merge(before.Extra, body, Columns),
-            Options = body.TryGetProperty("options", out var options) ? JsonText.Merge(before.Options, options, dropNull: true) : before.Options,
-        };
         var password = await HashAsync(id, body.Text("password"), cancellationToken);
         await WriteAsync(
-            after,
+            name,
+            before.DomainId,
             async db =>
             {
+                // Read again where nobody else writes: two changes at once must not undo each other.
+                var current = await db.Users().FirstOrDefaultAsync(u => u.Id == id, cancellationToken) ?? throw Fail.NotFound("user", id);
+                var newName = body.Has("name") ? name : current.Name;
+                var after = current with
+                {
+                    Name = newName,
+                    NameKey = Names.Key(newName),
+                    Enabled = body.Flag("enabled") ?? current.Enabled,
+                    DefaultProjectId = body.TextOr("default_project_id", current.DefaultProjectId),
+                    Extra = JsonText.Merge(current.Extra, body, Columns),
+                    Options = body.TryGetProperty("options", out var options) ? JsonText.Merge(current.Options, options, dropNull: true) : current.Options,
+                };
                 await db.UpdateAsync(after, token: cancellationToken);
                 if (password is not null)
                 {
                     await db.InsertAsync(password, token: cancellationToken);
                 }
-                if (password is not null || (before.Enabled && !after.Enabled))
+                if (password is not null || (current.Enabled && !after.Enabled))
                 {
                     await revocations.RevokeUserAsync(db, id, cancellationToken);
                 }
             },
             cancellationToken);
-        return (await FindAsync(id, cancellationToken))!;
+        return await FindAsync(id, cancellationToken) ?? throw Fail.NotFound("user", id);
     }
 
     /// <summary>A user's own change: proven by the current password, which may have expired.</summary>
@@ -149,7 +153,7 @@ internal sealed class UserOperations(
         await db.Users().Where(u => ids.Contains(u.Id)).DeleteAsync(cancellationToken);
     }
 
-    private async Task WriteAsync(UserRow user, Func<DataConnection, Task> work, CancellationToken cancellationToken)
+    private async Task WriteAsync(string name, string domainId, Func<DataConnection, Task> work, CancellationToken cancellationToken)
     {
         try
         {
@@ -157,8 +161,15 @@ internal sealed class UserOperations(
         }
         catch (UniqueConstraintException)
         {
-            throw Fail.Duplicate("user", user.Name, user.DomainId);
+            throw Fail.Duplicate("user", name, domainId);
         }
+    }
+
+    // Before the costly hash; once more within the write.
+    private async Task RequireDomainAsync(string domainId, CancellationToken cancellationToken)
+    {
+        await using var db = store.Read();
+        await ProjectQueries.RequireDomainAsync(db, domainId, cancellationToken);
     }
 
     private async Task<PasswordRow?> HashAsync(string userId, string? password, CancellationToken cancellationToken)

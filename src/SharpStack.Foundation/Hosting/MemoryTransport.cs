@@ -41,7 +41,7 @@ internal sealed class MemoryTransport : IConnectionListenerFactory, IConnectionL
         var options = new PipeOptions(pauseWriterThreshold: 1 << 20, resumeWriterThreshold: 1 << 19, useSynchronizationContext: false);
         var toServer = new Pipe(options);
         var toClient = new Pipe(options);
-        var connection = new DefaultConnectionContext(
+        var connection = new MemoryConnection(
             $"memory-{Interlocked.Increment(ref connections)}",
             new DuplexPipe(toServer.Reader, toClient.Writer),
             new DuplexPipe(toClient.Reader, toServer.Writer))
@@ -55,6 +55,21 @@ internal sealed class MemoryTransport : IConnectionListenerFactory, IConnectionL
         }
 
         return new DuplexStream(toClient.Reader, toServer.Writer);
+    }
+
+    /// <summary>
+    /// The framework's context cancels its token on a pool thread, after it may have been disposed: an aborted request would then end the process.
+    /// </summary>
+    private sealed class MemoryConnection : DefaultConnectionContext
+    {
+        // Never disposed: it has no timer, and the last to cancel may come late.
+        private readonly CancellationTokenSource closed = new();
+
+        public MemoryConnection(string id, IDuplexPipe transport, IDuplexPipe application)
+            : base(id, transport, application) => ConnectionClosed = closed.Token;
+
+        public override void Abort(ConnectionAbortedException abortReason) =>
+            ThreadPool.UnsafeQueueUserWorkItem(static source => source.Cancel(), closed, preferLocal: false);
     }
 
     private sealed class DuplexPipe(PipeReader input, PipeWriter output) : IDuplexPipe

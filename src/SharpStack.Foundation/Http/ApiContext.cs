@@ -2,6 +2,7 @@ using System.Buffers;
 using System.IO.Pipelines;
 using System.Text.Encodings.Web;
 using System.Text.Json;
+using System.Text.Unicode;
 using Microsoft.AspNetCore.Http;
 using SharpStack.Foundation.Identity;
 using SharpStack.Foundation.Policy;
@@ -156,6 +157,32 @@ public sealed class ApiContext
         }
     }
 
+    /// <summary>The parser leaves escapes in texts and names unread; one that is half a character would fail in the midst of the work.</summary>
+    private static void ReadTexts(JsonElement element)
+    {
+        switch (element.ValueKind)
+        {
+            case JsonValueKind.String:
+                element.GetString();
+                break;
+            case JsonValueKind.Array:
+                foreach (var item in element.EnumerateArray())
+                {
+                    ReadTexts(item);
+                }
+
+                break;
+            case JsonValueKind.Object:
+                foreach (var property in element.EnumerateObject())
+                {
+                    _ = property.Name;
+                    ReadTexts(property.Value);
+                }
+
+                break;
+        }
+    }
+
     private async ValueTask<JsonDocument> ReadDocumentAsync()
     {
         var request = Http.Request;
@@ -189,9 +216,24 @@ public sealed class ApiContext
 
         var bytes = result.Buffer.ToArray();
         reader.AdvanceTo(result.Buffer.End);
+        if (!Utf8.IsValid(bytes))
+        {
+            throw CloudException.BadRequest("The body is not valid UTF-8: send JSON in UTF-8.");
+        }
+
         try
         {
-            return JsonDocument.Parse(bytes, new JsonDocumentOptions { MaxDepth = 64, AllowDuplicateProperties = false });
+            var document = JsonDocument.Parse(bytes, new JsonDocumentOptions { MaxDepth = 64, AllowDuplicateProperties = false });
+            if (bytes.AsSpan().IndexOf("\\u"u8) >= 0)
+            {
+                ReadTexts(document.RootElement);
+            }
+
+            return document;
+        }
+        catch (InvalidOperationException failure)
+        {
+            throw new CloudException(ErrorKind.BadRequest, "The body has half a character (a lone \\ud800 to \\udfff): send whole characters.", inner: failure);
         }
         catch (JsonException failure)
         {

@@ -173,7 +173,7 @@ internal sealed partial class ApiPipeline
         var response = http.Response;
         response.Headers.ContentLength = null;
         response.StatusCode = status;
-        if (status == StatusCodes.Status401Unauthorized && api.ServiceType != "identity")
+        if (status == StatusCodes.Status401Unauthorized)
         {
             response.Headers.WWWAuthenticate = $"Keystone uri=\"{authenticateUri}\"";
         }

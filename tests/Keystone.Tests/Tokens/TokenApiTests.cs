@@ -13,7 +13,7 @@ public class TokenApiTests
         var answer = (await cloud.AuthenticateAsync(IdentityCloud.PasswordAuth("admin", IdentityCloud.AdminPassword, IdentityCloud.ProjectScope("admin")))).Expect(201);
 
         var token = answer.Json.GetProperty("token");
-        Assert.Equal(["admin", "manager", "member", "reader"], token.GetProperty("roles").Texts("name"));
+        Assert.Equal(["admin", "member", "reader"], token.GetProperty("roles").Texts("name"));
         Assert.Equal("admin", token.GetProperty("project").GetProperty("name").GetString());
         Assert.Equal("Default", token.GetProperty("project").GetProperty("domain").GetProperty("name").GetString());
         Assert.False(token.GetProperty("is_domain").GetBoolean());

@@ -1,0 +1,112 @@
+using System.Text.RegularExpressions;
+using SharpStack.Foundation.Configuration;
+using SharpStack.TestKit;
+
+namespace SharpStack.Keystone.Tests;
+
+public partial class RouteTests
+{
+    [Fact]
+    public async Task Every_route_has_a_policy_that_exists_or_is_public_on_purpose()
+    {
+        await using var cloud = await IdentityCloud.StartAsync();
+        var rules = KeystonePolicies.Defaults.Select(static r => r.Name).ToHashSet();
+        string[] open = ["/", "/v3", "/v3/auth/tokens", "/v3/users/{user_id}/password", "/healthcheck"];
+
+        foreach (var route in cloud.Cloud.Host.Routes["keystone"].All)
+        {
+            Assert.True(
+                route.IsPublic ? open.Contains(route.Pattern) : route.Policies.Count > 0 && route.Policies.All(rules.Contains),
+                $"{route.Method} {route.Pattern} has policies [{string.Join(", ", route.Policies)}]");
+        }
+    }
+
+    [Fact]
+    public async Task Every_route_refuses_no_token_and_a_user_without_rights()
+    {
+        await using var cloud = await IdentityCloud.StartAsync();
+        var user = await cloud.CreateUserAsync("outsider");
+        using var outsider = cloud.Client(await cloud.TokenAsync("outsider", "secret", "\"unscoped\""));
+        using var anonymous = cloud.Client(null);
+        var forbidden = 0;
+
+        foreach (var route in cloud.Cloud.Host.Routes["keystone"].All.Where(static r => !r.IsPublic))
+        {
+            var path = Place().Replace(route.Pattern, "none");
+            var body = route.Method is "POST" or "PUT" or "PATCH" ? BodyOf(route.Pattern) : null;
+            var withoutToken = await anonymous.SendAsync(new(route.Method), path, body);
+            Assert.True(withoutToken.Status == 401, $"{route.Method} {path} answered {withoutToken.Status} without a token");
+            var answer = await outsider.SendAsync(new(route.Method), path, body);
+            var open = route.Policies[0] is "identity:list_regions" or "identity:get_region" || route.Policies[0].StartsWith("identity:get_auth", StringComparison.Ordinal);
+            Assert.True(open || answer.Status == 403, $"{route.Method} {path} answered {answer.Status} to a user without rights: {answer.Text}");
+            forbidden += open ? 0 : 1;
+        }
+
+        Assert.True(forbidden > 100, $"only {forbidden} routes were asked");
+        Assert.NotEmpty(user);
+    }
+
+    [Theory]
+    [InlineData("{\"user\": {\"name\": 1}}")]
+    [InlineData("{\"user\": {\"name\": \"\"}}")]
+    [InlineData("{\"user\": {\"name\": \"   \"}}")]
+    [InlineData("{\"user\": {\"name\": \"x\", \"enabled\": \"yes\"}}")]
+    [InlineData("{\"user\": {\"name\": \"x\", \"options\": {\"unknown\": true}}}")]
+    [InlineData("{\"user\": {\"name\": \"x\", \"domain_id\": \"../x\"}}")]
+    [InlineData("{\"user\": {\"name\": \"x\", \"name\": \"y\"}}")]
+    [InlineData("{\"user\": {}}")]
+    [InlineData("{\"user\": []}")]
+    [InlineData("{\"user\": null}")]
+    [InlineData("null")]
+    [InlineData("\"user\"")]
+    [InlineData("{\"user\": {\"name\": \"\\ud800\"}}")]
+    [InlineData("{\"user\": {\"name\": \"x\", \"extra\": [\"\\udc00\"]}}")]
+    [InlineData("{\"user\": {\"name\": \"x\", \"\\udc00\": 1}}")]
+    public async Task A_malformed_body_is_a_bad_request(string body)
+    {
+        await using var cloud = await IdentityCloud.StartAsync();
+
+        var answer = (await cloud.Admin.PostAsync("/v3/users", body)).Expect(400);
+
+        Assert.Equal("Bad Request", answer.Json.GetProperty("error").GetProperty("title").GetString());
+        Assert.True(answer.Json.GetProperty("error").GetProperty("message").GetString()!.Length > 5);
+    }
+
+    [Fact]
+    public async Task Bytes_that_are_no_text_are_a_bad_request()
+    {
+        await using var cloud = await IdentityCloud.StartAsync();
+        using var content = new ByteArrayContent([.. "{\"user\": {\"name\": \""u8, 0xff, 0xc0, .. "\"}}"u8]);
+        using var request = new HttpRequestMessage(HttpMethod.Post, "/v3/users") { Content = content };
+        request.Headers.TryAddWithoutValidation("X-Auth-Token", cloud.AdminToken);
+
+        using var response = await cloud.Admin.Http.SendAsync(request, TestContext.Current.CancellationToken);
+
+        Assert.Equal(400, (int)response.StatusCode);
+    }
+
+    [Fact]
+    public async Task A_body_that_is_too_large_is_refused()
+    {
+        await using var cloud = await IdentityCloud.StartAsync();
+
+        (await cloud.Admin.PostAsync("/v3/users", $$"""{"user": {"name": "x", "description": "{{new string('a', 300_000)}}" } }""")).Expect(413);
+    }
+
+    [Fact]
+    public void Every_option_is_declared_for_the_sample_and_valid_by_default()
+    {
+        var options = new KeystoneModule().Options.Select(static o => o.Option).ToList();
+
+        Assert.Contains(KeystoneOptions.TokenExpiration, options);
+        Assert.Empty(ServiceConfig.Empty("keystone").Validate(options));
+    }
+
+    private static string BodyOf(string pattern) => pattern.EndsWith("/tags", StringComparison.Ordinal) ? """{"tags": []}"""
+        : Member(pattern) is { } member ? $$"""{"{{member}}": {"name": "x", "type": "x", "interface": "public", "service_id": "x", "url": "http://x", "description": "x"} }""" : "{}";
+
+    private static string? Member(string pattern) => pattern.Split('/', StringSplitOptions.RemoveEmptyEntries) is ["v3", var collection, ..] ? collection.TrimEnd('s') : null;
+
+    [GeneratedRegex(@"\{\w+\}")]
+    private static partial Regex Place();
+}
