@@ -64,9 +64,16 @@ internal sealed class TokenRoutes(TokenService tokens, Authenticator authenticat
     private async Task<Token> EnforcedSubjectAsync(ApiContext context, TimeSpan window)
     {
         var id = context.Http.Request.Headers["X-Subject-Token"].ToString();
-        var token = id.Length == 0 ? null : await tokens.FindAsync(id, window, context.Aborted);
-        context.Enforce(token is null ? PolicyTarget.Empty : PolicyTarget.Of(("target.token.user_id", token.Payload.UserId)));
-        return token ?? throw CloudException.NotFound(id.Length == 0 ? "No token in the request" : "Failed to validate token");
+        if (id.Length == 0)
+        {
+            context.Enforce(PolicyTarget.Empty);
+            throw CloudException.NotFound("No token in the request");
+        }
+
+        // Whoever asks learns that there is no such token, as its former holder may.
+        var token = await tokens.FindAsync(id, window, context.Aborted) ?? throw CloudException.NotFound("Failed to validate token");
+        context.Enforce(PolicyTarget.Of(("target.token.user_id", token.Payload.UserId)));
+        return token;
     }
 
     private Task WriteAsync(ApiContext context, int status, Token token)

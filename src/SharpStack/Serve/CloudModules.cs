@@ -19,7 +19,7 @@ internal static class CloudModules
         new GlanceModule(),
         new PlacementModule(),
         new ComputeModule(),
-        fake ? new SimulatedAgentsModule() : new OpenVSwitchAgentModule(),
+        .. fake ? [new SimulatedAgentsModule()] : new IServiceModule[] { new OpenVSwitchAgentModule() },
         new MetricsModule(),
     ];
 }

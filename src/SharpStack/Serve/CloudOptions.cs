@@ -49,8 +49,8 @@ internal static class CloudOptions
         Ports = new Dictionary<string, int>
         {
             ["keystone"] = settings.Ports.Identity,
-            ["glance"] = settings.Ports.Image,
-            ["placement"] = settings.Ports.Placement,
+            ["glance-api"] = settings.Ports.Image,
+            ["placement-api"] = settings.Ports.Placement,
             ["nova"] = settings.Ports.Compute,
             ["nova-metadata"] = settings.Ports.Metadata,
             ["neutron"] = settings.Ports.Network,
