@@ -37,7 +37,7 @@ internal sealed class DaemonProcess(CloudLayout layout, CloudSettings settings, 
     private async Task AwaitHealthAsync(int id, CancellationToken cancellationToken)
     {
         using var http = new HttpClient(new SocketsHttpHandler { UseProxy = false }) { Timeout = TimeSpan.FromSeconds(5) };
-        var ports = new[] { settings.Ports.Identity, settings.Ports.Image, settings.Ports.Placement, settings.Ports.Compute, settings.Ports.Network };
+        var silent = new List<int> { settings.Ports.Identity, settings.Ports.Image, settings.Ports.Placement, settings.Ports.Compute, settings.Ports.Network };
         var healthy = await Wait.UntilAsync(
             async () =>
             {
@@ -46,15 +46,17 @@ internal sealed class DaemonProcess(CloudLayout layout, CloudSettings settings, 
                     throw new CommandException($"the program ended while it started; the end of its log:\n{Tail()}");
                 }
 
-                foreach (var port in ports)
+                while (silent.Count > 0)
                 {
                     try
                     {
-                        using var answer = await http.GetAsync(new Uri($"{settings.Url(port)}/healthcheck"), cancellationToken);
+                        using var answer = await http.GetAsync(new Uri($"{settings.Url(silent[0])}/healthcheck"), cancellationToken);
                         if (!answer.IsSuccessStatusCode)
                         {
                             return false;
                         }
+
+                        silent.RemoveAt(0);
                     }
                     catch (Exception failure) when (failure is HttpRequestException || (failure is OperationCanceledException && !cancellationToken.IsCancellationRequested))
                     {
