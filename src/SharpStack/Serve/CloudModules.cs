@@ -2,6 +2,7 @@ using SharpStack.Foundation.Hosting;
 using SharpStack.Foundation.Observability;
 using SharpStack.Glance;
 using SharpStack.Keystone;
+using SharpStack.Neutron;
 using SharpStack.Neutron.Agents.OpenVSwitch;
 using SharpStack.Neutron.Agents.Simulated;
 using SharpStack.Nova.Compute;
@@ -18,6 +19,7 @@ internal static class CloudModules
         new KeystoneModule(),
         new GlanceModule(),
         new PlacementModule(),
+        new NeutronModule(),
         new ComputeModule(),
         .. fake ? [new SimulatedAgentsModule()] : new IServiceModule[] { new OpenVSwitchAgentModule() },
         new MetricsModule(),
