@@ -1,3 +1,4 @@
+using System.Text.Json;
 using System.Text.RegularExpressions;
 using SharpStack.Foundation.Http;
 using SharpStack.Foundation.Policy;
@@ -36,16 +37,21 @@ public static partial class RouteWalk
     {
         using var client = cloud.Client(api, "nobody", microversion);
         var nobody = (await cloud.Get<Foundation.Identity.ITokenValidator>().ValidateAsync("nobody", TestContext.Current.CancellationToken))!;
-        var own = PolicyTarget.Of(("project_id", nobody.ProjectId), ("tenant_id", nobody.ProjectId), ("user_id", nobody.UserId));
+        var own = PolicyTarget.Of(("project_id", nobody.ProjectId), ("tenant_id", nobody.ProjectId), ("user_id", nobody.UserId), ("security_group:tenant_id", nobody.ProjectId));
         var policies = cloud.Host.Policies[api];
         foreach (var route in cloud.Host.Routes[api].All.Where(route => !route.IsPublic && !route.IsForEveryToken))
         {
             var answer = await SendAsync(client, route);
             var allowed = route.Policies.Any(rule => policies.Check(rule, nobody.Credentials, own));
             Assert.True(answer.Status < 500 || answer.Status == 501, $"{route.Method} {route.Pattern} failed: {answer.Status} {answer.Text}");
-            Assert.True(allowed || answer.Status >= 400, $"{route.Method} {route.Pattern} answered {answer.Status} to someone without rights: {answer.Text}");
+            // A list leaves out what its reader may not see: nothing of it is left here.
+            Assert.True(allowed || answer.Status >= 400 || (route.Method == "GET" && IsEmptyList(answer)), $"{route.Method} {route.Pattern} answered {answer.Status} to someone without rights: {answer.Text}");
         }
     }
+
+    private static bool IsEmptyList(TestAnswer answer) =>
+        answer.Json.ValueKind == JsonValueKind.Object
+        && answer.Json.EnumerateObject().All(member => member.Value.ValueKind == JsonValueKind.Array && member.Value.GetArrayLength() == 0);
 
     private static Task<TestAnswer> SendAsync(TestClient client, ApiRoute route)
     {
