@@ -57,6 +57,12 @@ internal sealed class ResourceRoutes<TRow, TView>(IResource<TRow, TView> resourc
 
     private async Task ListAsync(ApiContext context)
     {
+        if (context.Identity.Roles.Count == 0)
+        {
+            // Shared resources are shown to others by rules without a role; a token without any role is not meant by them.
+            throw context.Denied(getRule);
+        }
+
         var caller = NeutronApi.CallerOf(context);
         await resource.PrepareAsync(caller, context.Aborted);
         var list = new ListQuery<TRow, TView>(context, resource, attributes, options);
