@@ -58,6 +58,7 @@ internal sealed partial class HostWiring(AgentSettings settings, VSwitch vswitch
     private HashSet<string> unknown = new(StringComparer.Ordinal);
     private Dictionary<string, SecurityGroupDetails> groups = new(StringComparer.Ordinal);
     private Dictionary<string, IReadOnlyList<AddressPair>> members = new(StringComparer.Ordinal);
+    private readonly HashSet<string> complained = new(StringComparer.Ordinal);
     private volatile int wired;
     private bool loaded;
 
@@ -372,7 +373,11 @@ internal sealed partial class HostWiring(AgentSettings settings, VSwitch vswitch
             "vlan" => IsMapped() && device.SegmentationId is not null,
             _ => false,
         };
-        if (!can)
+        if (can)
+        {
+            complained.Remove(device.PortId);
+        }
+        else if (complained.Add(device.PortId))
         {
             LogCannotServe(device.PortId, device.NetworkType, device.PhysicalNetwork ?? "none");
         }

@@ -36,7 +36,12 @@ public sealed class VSwitchChanges
         var row = bridge.Row;
         SetIfDifferent(row, bridge.Columns, "datapath_type", settings.DatapathType);
         SetIfDifferent(row, bridge.Columns, "fail_mode", settings.FailMode);
-        SetIfDifferent(row, bridge.Columns, "protocols", settings.Protocols is null ? null : OvsdbValue.Set(settings.Protocols));
+        if (settings.Protocols is { } protocols)
+        {
+            var spoken = (row?["protocols"] ?? OvsdbValue.Empty).Keys.ToArray();
+            SetIfDifferent(row, bridge.Columns, "protocols", OvsdbValue.Set(spoken.Concat(protocols.Select(version => (OvsdbAtom)version))));
+        }
+
         Merge(Tables.Bridge, row, bridge.Columns, "other_config", settings.OtherConfig);
         if (settings.Controller is { } controller)
         {

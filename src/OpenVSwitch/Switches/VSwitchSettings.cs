@@ -9,7 +9,7 @@ public sealed record BridgeSettings
     /// <summary><c>secure</c> or <c>standalone</c>.</summary>
     public string? FailMode { get; init; }
 
-    /// <summary>The OpenFlow versions spoken, such as OpenFlow14.</summary>
+    /// <summary>OpenFlow versions to speak, such as OpenFlow14; others that the bridge speaks stay.</summary>
     public IReadOnlyList<string>? Protocols { get; init; }
 
     /// <summary>Keys of other_config to set; others stay.</summary>

@@ -74,6 +74,16 @@ public sealed class VSwitchTests : IAsyncLifetime
     }
 
     [Fact]
+    public async Task Protocols_are_added_to_those_that_the_bridge_speaks()
+    {
+        await sandbox.VsctlAsync("add-br", "br-x", "--", "set", "bridge", "br-x", "datapath_type=netdev", "protocols=OpenFlow15");
+        await vswitch.Database.WaitUntilAsync(snapshot => snapshot[Tables.Bridge].Find("br-x") is not null, limit.Token);
+        Assert.True(await vswitch.ChangeAsync(changes => changes.EnsureBridge("br-x", Userspace), limit.Token));
+        Assert.Equal("[OpenFlow13, OpenFlow14, OpenFlow15]\n", await sandbox.VsctlAsync("get", "Bridge", "br-x", "protocols"));
+        Assert.False(await vswitch.ChangeAsync(changes => changes.EnsureBridge("br-x", Userspace), limit.Token));
+    }
+
+    [Fact]
     public async Task What_is_deleted_is_gone_from_the_switch_and_from_the_replica()
     {
         await vswitch.ChangeAsync(changes => changes.EnsureBridge("br-int", Userspace).EnsurePort("br-int", "p", new PortSettings { Type = "internal" }), limit.Token);
