@@ -190,6 +190,22 @@ public sealed class AgentTests
     }
 
     [Fact]
+    public async Task A_port_that_waits_for_DHCP_alone_does_not_wait_for_a_dead_agent()
+    {
+        var time = new FakeTimeProvider(DateTimeOffset.UnixEpoch.AddYears(56));
+        await using var cloud = await StartAsync(time);
+        var ovs = await cloud.AddAgentAsync(AgentTypes.OpenVSwitch, "compute1");
+        await cloud.AddAgentAsync(AgentTypes.Dhcp, "controller");
+        var (network, _) = await cloud.CreateNetworkWithSubnetAsync();
+        var port = (await CreateAsync(cloud.Admin, "ports", $"{{'network_id': '{network}', 'binding:host_id': 'compute1'}}")).Id();
+        await ovs.UpAsync(port);
+        Assert.Equal("DOWN", await StatusAsync(cloud, port));
+        time.Advance(TimeSpan.FromSeconds(76));
+        time.Advance(TimeSpan.FromMinutes(1));
+        await Eventually.TrueAsync(async () => await StatusAsync(cloud, port) == "ACTIVE", "the port is ACTIVE");
+    }
+
+    [Fact]
     public async Task The_metadata_agent_finds_an_instance_by_network_and_address()
     {
         await using var cloud = await StartAsync();

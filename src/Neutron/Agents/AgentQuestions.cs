@@ -29,8 +29,8 @@ internal sealed class AgentQuestions(NeutronStore store, PortOperations operatio
     {
         await using var db = store.Read();
         var ids = request.SecurityGroupIds.ToList();
-        var groups = await db.GetTable<SecurityGroupRow>().Where(row => ids.Contains(row.Id)).ToListAsync(cancellationToken);
-        var rules = (await db.GetTable<SecurityGroupRuleRow>().Where(row => ids.Contains(row.SecurityGroupId)).OrderBy(row => row.Id).ToListAsync(cancellationToken)).ToLookup(row => row.SecurityGroupId);
+        var groups = await db.GetTable<SecurityGroupRow>().WhereIn(row => row.Id, ids).ToListAsync(cancellationToken);
+        var rules = (await db.GetTable<SecurityGroupRuleRow>().WhereIn(row => row.SecurityGroupId, ids).OrderBy(row => row.Id).ToListAsync(cancellationToken)).ToLookup(row => row.SecurityGroupId);
         var remotes = rules.SelectMany(group => group).Select(rule => rule.RemoteGroupId).OfType<string>().Distinct().ToList();
         var addresses = await (from bound in db.GetTable<PortSecurityGroupRow>()
                                where remotes.Contains(bound.SecurityGroupId)
@@ -55,7 +55,7 @@ internal sealed class AgentQuestions(NeutronStore store, PortOperations operatio
             async work =>
             {
                 var ids = report.Up.Concat(report.Down).Select(device => device.PortId).ToList();
-                var ports = await work.Db.GetTable<PortRow>().Where(port => ids.Contains(port.Id)).ToDictionaryAsync(port => port.Id, work.Cancellation);
+                var ports = await work.Db.GetTable<PortRow>().WhereIn(port => port.Id, ids).ToDictionaryAsync(port => port.Id, work.Cancellation);
                 var lookAgain = new List<string>();
                 foreach (var device in report.Up)
                 {
@@ -107,11 +107,11 @@ internal sealed class AgentQuestions(NeutronStore store, PortOperations operatio
     {
         var ids = rows.ConvertAll(row => row.Id);
         var networkIds = rows.Select(row => row.NetworkId).Distinct().ToList();
-        var networks = await db.GetTable<NetworkRow>().Where(row => networkIds.Contains(row.Id)).ToDictionaryAsync(row => row.Id, cancellationToken);
-        var segments = (await db.GetTable<SegmentRow>().Where(row => networkIds.Contains(row.NetworkId)).OrderBy(row => row.SegmentIndex).ToListAsync(cancellationToken)).ToLookup(row => row.NetworkId);
-        var subnets = await db.GetTable<SubnetRow>().Where(row => networkIds.Contains(row.NetworkId)).ToDictionaryAsync(row => row.Id, cancellationToken);
-        var addresses = (await db.GetTable<IpAllocationRow>().Where(ip => ids.Contains(ip.PortId)).OrderBy(ip => ip.Position).ToListAsync(cancellationToken)).ToLookup(ip => ip.PortId);
-        var groups = (await db.GetTable<PortSecurityGroupRow>().Where(row => ids.Contains(row.PortId)).OrderBy(row => row.SecurityGroupId).ToListAsync(cancellationToken)).ToLookup(row => row.PortId, row => row.SecurityGroupId);
+        var networks = await db.GetTable<NetworkRow>().WhereIn(row => row.Id, networkIds).ToDictionaryAsync(row => row.Id, cancellationToken);
+        var segments = (await db.GetTable<SegmentRow>().WhereIn(row => row.NetworkId, networkIds).OrderBy(row => row.SegmentIndex).ToListAsync(cancellationToken)).ToLookup(row => row.NetworkId);
+        var subnets = await db.GetTable<SubnetRow>().WhereIn(row => row.NetworkId, networkIds).ToDictionaryAsync(row => row.Id, cancellationToken);
+        var addresses = (await db.GetTable<IpAllocationRow>().WhereIn(ip => ip.PortId, ids).OrderBy(ip => ip.Position).ToListAsync(cancellationToken)).ToLookup(ip => ip.PortId);
+        var groups = (await db.GetTable<PortSecurityGroupRow>().WhereIn(row => row.PortId, ids).OrderBy(row => row.SecurityGroupId).ToListAsync(cancellationToken)).ToLookup(row => row.PortId, row => row.SecurityGroupId);
 
         // What was deleted between two of these queries is left out; its hint is on the way.
         return [.. from row in rows

@@ -18,10 +18,10 @@ internal sealed class DhcpQuestions(NeutronStore store, PortResource ports, IpAl
         await using var db = store.Read();
         var mine = await Scheduled(db, request.Host).ToListAsync(cancellationToken);
         var wanted = request.NetworkIds is null ? mine : [.. mine.Intersect(request.NetworkIds)];
-        var networks = await db.GetTable<NetworkRow>().Where(row => wanted.Contains(row.Id)).ToListAsync(cancellationToken);
-        var subnets = (await db.GetTable<SubnetRow>().Where(row => wanted.Contains(row.NetworkId)).OrderBy(row => row.CreatedAt).ToListAsync(cancellationToken)).ToLookup(row => row.NetworkId);
-        var rows = await db.GetTable<PortRow>().Where(row => wanted.Contains(row.NetworkId)).ToListAsync(cancellationToken);
-        var addresses = (await db.GetTable<IpAllocationRow>().Where(ip => wanted.Contains(ip.NetworkId)).OrderBy(ip => ip.Position).ToListAsync(cancellationToken)).ToLookup(ip => ip.PortId);
+        var networks = await db.GetTable<NetworkRow>().WhereIn(row => row.Id, wanted).ToListAsync(cancellationToken);
+        var subnets = (await db.GetTable<SubnetRow>().WhereIn(row => row.NetworkId, wanted).OrderBy(row => row.CreatedAt).ToListAsync(cancellationToken)).ToLookup(row => row.NetworkId);
+        var rows = await db.GetTable<PortRow>().WhereIn(row => row.NetworkId, wanted).ToListAsync(cancellationToken);
+        var addresses = (await db.GetTable<IpAllocationRow>().WhereIn(ip => ip.NetworkId, wanted).OrderBy(ip => ip.Position).ToListAsync(cancellationToken)).ToLookup(ip => ip.PortId);
         var byNetwork = rows.ToLookup(row => row.NetworkId, row => PortOf(row, addresses[row.Id]));
         return new DhcpNetworksAnswer(
             [.. networks.Select(row => new DhcpNetwork(row.Id, row.ProjectId, row.AdminStateUp, row.Mtu, null, row.Revision, [.. subnets[row.Id].Select(SubnetOf)], [.. byNetwork[row.Id]]))],
@@ -34,7 +34,7 @@ internal sealed class DhcpQuestions(NeutronStore store, PortResource ports, IpAl
         var wanted = request.PortIds.ToList();
         var mine = Scheduled(db, request.Host);
         var rows = await db.GetTable<PortRow>().Where(row => wanted.Contains(row.Id) && mine.Contains(row.NetworkId)).ToListAsync(cancellationToken);
-        var addresses = (await db.GetTable<IpAllocationRow>().Where(ip => wanted.Contains(ip.PortId)).OrderBy(ip => ip.Position).ToListAsync(cancellationToken)).ToLookup(ip => ip.PortId);
+        var addresses = (await db.GetTable<IpAllocationRow>().WhereIn(ip => ip.PortId, wanted).OrderBy(ip => ip.Position).ToListAsync(cancellationToken)).ToLookup(ip => ip.PortId);
         return new DhcpPortsAnswer([.. rows.Select(row => PortOf(row, addresses[row.Id]))], [.. wanted.Except(rows.Select(row => row.Id))]);
     }
 
@@ -109,7 +109,7 @@ internal sealed class DhcpQuestions(NeutronStore store, PortResource ports, IpAl
             async work =>
             {
                 var ids = report.PortIds.ToList();
-                foreach (var port in await work.Db.GetTable<PortRow>().Where(row => ids.Contains(row.Id)).ToListAsync(work.Cancellation))
+                foreach (var port in await work.Db.GetTable<PortRow>().WhereIn(row => row.Id, ids).ToListAsync(work.Cancellation))
                 {
                     await operations.ProvisionedAsync(work, port, byDhcp: true);
                 }

@@ -4,12 +4,13 @@ using LinqToDB.Data;
 using Microsoft.Extensions.Logging;
 using SharpStack.Foundation.Reconciling;
 using SharpStack.Neutron.Contracts;
+using SharpStack.Neutron.Ports;
 using SharpStack.Neutron.Storage;
 
 namespace SharpStack.Neutron.Agents;
 
 /// <summary>Gives each network with DHCP its agents: at once where one lives, later where one comes or another dies.</summary>
-internal sealed class DhcpScheduler(NeutronOptions options, AgentDirectory agents)
+internal sealed class DhcpScheduler(NeutronOptions options, AgentDirectory agents, PortOperations ports)
 {
     /// <summary>Sees to it that <c>dhcp_agents_per_network</c> live agents serve the network, as far as there are so many.</summary>
     public async Task EnsureAsync(Work work, string networkId)
@@ -38,6 +39,24 @@ internal sealed class DhcpScheduler(NeutronOptions options, AgentDirectory agent
             {
                 await UnbindAsync(work, networkId, dead);
             }
+        }
+    }
+
+    /// <summary>Ports that wait for nothing but DHCP, where nobody is left who could serve it, wait no longer.</summary>
+    public async Task ReleaseWaitingAsync(Work work, string networkId)
+    {
+        if ((await agents.DhcpOfAsync(work.Db, networkId, work.Cancellation)).Exists(agents.IsAlive))
+        {
+            return;
+        }
+
+        var waiting = await work.Db.GetTable<PortRow>()
+            .Where(port => port.NetworkId == networkId && work.Db.GetTable<ProvisioningBlockRow>().Any(block => block.PortId == port.Id && block.Entity == PortOperations.Dhcp)
+                && !work.Db.GetTable<ProvisioningBlockRow>().Any(block => block.PortId == port.Id && block.Entity == PortOperations.L2))
+            .ToListAsync(work.Cancellation);
+        foreach (var port in waiting)
+        {
+            await ports.ProvisionedAsync(work, port, byDhcp: true);
         }
     }
 
@@ -86,7 +105,13 @@ internal sealed class DhcpSchedulingReconciler : IAsyncDisposable
             "neutron-dhcp-scheduling",
             async (network, cancellation) =>
             {
-                await store.WriteAsync(work => scheduler.EnsureAsync(work, network), cancellation);
+                await store.WriteAsync(
+                    async work =>
+                    {
+                        await scheduler.EnsureAsync(work, network);
+                        await scheduler.ReleaseWaitingAsync(work, network);
+                    },
+                    cancellation);
                 return ReconcileResult.Done;
             },
             async cancellation =>

@@ -71,7 +71,7 @@ internal static class Attributes<TRow, TView>
             Enforced = enforced,
             IsDefault = isDefault,
             Write = (json, view) => json.WriteStringValue(get(view.Row)),
-            Filter = (rows, _, values) => rows.Where(In<string?>(column, values!)),
+            Filter = (rows, _, values) => rows.WhereIn(column, values),
             Sort = column,
         };
     }
@@ -88,7 +88,7 @@ internal static class Attributes<TRow, TView>
             Enforced = enforced,
             IsDefault = defaultValue is { } normal ? value => Checks.ToFlag(value) == normal : null,
             Write = (json, view) => json.WriteBooleanValue(get(view.Row)),
-            Filter = (rows, _, values) => rows.Where(In(column, values.ConvertAll(Checks.ToFlag))),
+            Filter = (rows, _, values) => rows.WhereIn(column, values.ConvertAll(Checks.ToFlag)),
             Sort = column,
         };
     }
@@ -104,7 +104,7 @@ internal static class Attributes<TRow, TView>
             Required = required,
             Check = check,
             Write = (json, view) => json.WriteNumberValue(get(view.Row)),
-            Filter = (rows, _, values) => rows.Where(In(column, Checks.ToNumbers(name, values))),
+            Filter = (rows, _, values) => rows.WhereIn(column, Checks.ToNumbers(name, values)),
             Sort = column,
         };
     }
@@ -141,16 +141,10 @@ internal static class Attributes<TRow, TView>
         yield return new("revision_number")
         {
             Write = static (json, view) => json.WriteNumberValue(view.Row.Revision),
-            Filter = static (rows, _, values) => rows.Where(In(static row => row.Revision, values.ConvertAll(text => long.TryParse(text, CultureInfo.InvariantCulture, out var number) ? number : -1))),
+            Filter = static (rows, _, values) => rows.WhereIn(static row => row.Revision, values.ConvertAll(text => long.TryParse(text, CultureInfo.InvariantCulture, out var number) ? number : -1)),
             Sort = (Expression<Func<TRow, long>>)(static row => row.Revision),
         };
     }
-
-    /// <summary><c>column IN (values)</c>.</summary>
-    public static Expression<Func<TRow, bool>> In<T>(Expression<Func<TRow, T>> column, List<T> values) =>
-        values.Count == 1
-            ? Expression.Lambda<Func<TRow, bool>>(Expression.Equal(column.Body, Expression.Constant(values[0], typeof(T))), column.Parameters)
-            : Expression.Lambda<Func<TRow, bool>>(Expression.Call(Expression.Constant(values), typeof(List<T>).GetMethod(nameof(List<>.Contains))!, column.Body), column.Parameters);
 
     // A delegate on the property's getter: compiling the expression would cost a millisecond an attribute at the start.
     private static Func<TRow, T> Getter<T>(Expression<Func<TRow, T>> column) =>

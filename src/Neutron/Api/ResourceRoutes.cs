@@ -15,6 +15,9 @@ internal sealed class ResourceRoutes<TRow, TView>(IResource<TRow, TView> resourc
     where TRow : ResourceRow
     where TView : IResourceView<TRow>
 {
+    /// <summary>Rows whose parts are loaded at once: a statement with more ids would pass what SQLite takes.</summary>
+    private const int LargestLoad = 5000;
+
     private readonly Dictionary<string, ResourceAttribute<TRow, TView>> attributes = resource.Attributes.ToDictionary(attribute => attribute.Name);
     private readonly (ResourceAttribute<TRow, TView> Attribute, JsonEncodedText Name, string? Rule)[] shown =
         [.. resource.Attributes.Where(attribute => attribute.Write is not null).Select(attribute =>
@@ -57,9 +60,9 @@ internal sealed class ResourceRoutes<TRow, TView>(IResource<TRow, TView> resourc
 
     private async Task ListAsync(ApiContext context)
     {
-        if (context.Identity.Roles.Count == 0)
+        if ((context.Identity.Roles.Count == 0 || context.Identity.ProjectId is null) && !context.Can(getRule))
         {
-            // Shared resources are shown to others by rules without a role; a token without any role is not meant by them.
+            // Shared resources are shown to others by rules without a role; a token without any role, or without a project, is not meant by them.
             throw context.Denied(getRule);
         }
 
@@ -70,7 +73,11 @@ internal sealed class ResourceRoutes<TRow, TView>(IResource<TRow, TView> resourc
         await using (var db = store.Read())
         {
             var rows = await list.RunAsync(db, resource.VisibleTo(resource.Rows(db), db, caller), context.Aborted);
-            views = await resource.LoadAsync(db, rows, context.Aborted);
+            views = new List<TView>(rows.Count);
+            foreach (var chunk in rows.Chunk(LargestLoad))
+            {
+                views.AddRange(await resource.LoadAsync(db, chunk, context.Aborted));
+            }
         }
 
         var visible = views.FindAll(view => context.Can(getRule, resource.TargetOf(view)));
@@ -209,7 +216,7 @@ internal sealed class ResourceRoutes<TRow, TView>(IResource<TRow, TView> resourc
     private async Task<List<TView>> LoadAsync(DataConnection db, IReadOnlyList<string> ids, CancellationToken cancellationToken)
     {
         var wanted = ids.ToList();
-        var rows = await resource.Rows(db).Where(row => wanted.Contains(row.Id)).ToListAsync(cancellationToken);
+        var rows = await resource.Rows(db).WhereIn(row => row.Id, wanted).ToListAsync(cancellationToken);
         var ordered = rows.Count < 2 ? rows : [.. wanted.Join(rows, id => id, row => row.Id, (_, row) => row)];
         return await resource.LoadAsync(db, ordered, cancellationToken);
     }

@@ -9,5 +9,5 @@ namespace SharpStack.Neutron.Api;
 internal static class Tags
 {
     public static async Task<ILookup<string, string>> LoadAsync(DataConnection db, List<string> ids, CancellationToken cancellationToken) =>
-        (await db.GetTable<TagRow>().Where(tag => ids.Contains(tag.ResourceId)).OrderBy(tag => tag.Tag).ToListAsync(cancellationToken)).ToLookup(tag => tag.ResourceId, tag => tag.Tag);
+        (await db.GetTable<TagRow>().WhereIn(tag => tag.ResourceId, ids).OrderBy(tag => tag.Tag).ToListAsync(cancellationToken)).ToLookup(tag => tag.ResourceId, tag => tag.Tag);
 }

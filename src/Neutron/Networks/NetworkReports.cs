@@ -33,9 +33,9 @@ internal sealed class NetworkReports(NeutronStore store, AgentDirectory agents)
             var values = context.Query.All(name).Select(value => value ?? "").ToList();
             rows = name switch
             {
-                "network_id" => rows.Where(row => values.Contains(row.Id)),
-                "network_name" => rows.Where(row => values.Contains(row.Name)),
-                "project_id" or "tenant_id" => rows.Where(row => values.Contains(row.ProjectId)),
+                "network_id" => rows.WhereIn(row => row.Id, values),
+                "network_name" => rows.WhereIn(row => row.Name, values),
+                "project_id" or "tenant_id" => rows.WhereIn(row => row.ProjectId, values),
                 "ip_version" or "fields" => rows,
                 _ => throw NeutronErrors.BadRequest($"['{name}'] is invalid attribute for filtering"),
             };
@@ -102,7 +102,7 @@ internal sealed class NetworkReports(NeutronStore store, AgentDirectory agents)
     {
         var ids = networks.ConvertAll(row => row.Id);
         var subnets = await db.GetTable<SubnetRow>().Where(row => ids.Contains(row.NetworkId) && (version == 0 || row.IpVersion == version)).OrderBy(row => row.Id).ToListAsync(cancellationToken);
-        var counts = (await db.GetTable<IpAllocationRow>().Where(ip => ids.Contains(ip.NetworkId)).GroupBy(ip => ip.SubnetId).Select(group => new { group.Key, Count = group.Count() }).ToListAsync(cancellationToken))
+        var counts = (await db.GetTable<IpAllocationRow>().WhereIn(ip => ip.NetworkId, ids).GroupBy(ip => ip.SubnetId).Select(group => new { group.Key, Count = group.Count() }).ToListAsync(cancellationToken))
             .ToDictionary(row => row.Key, row => row.Count);
         return subnets.ToLookup(row => row.NetworkId, row => (row, counts.GetValueOrDefault(row.Id)));
     }

@@ -36,7 +36,6 @@ internal sealed class NetworkResource(NeutronOptions options, SegmentManager seg
         NetworkAttributes.Number("mtu", static row => row.Mtu, post: true, put: true, check: Checks.Number(0, int.MaxValue)),
         NetworkAttributes.Flag("shared", static row => row.Shared, post: true, put: true, enforced: true, defaultValue: false),
         NetworkAttributes.Flag("router:external", static row => row.External, post: true, put: true, enforced: true, defaultValue: false),
-        NetworkAttributes.Flag("is_default", static row => row.IsDefault, post: true, put: true, enforced: true, defaultValue: false),
         .. options.HasPortSecurity ? (ResourceAttribute<NetworkRow, NetworkView>[])[NetworkAttributes.Flag("port_security_enabled", static row => row.PortSecurityEnabled, post: true, put: true, enforced: true)] : [],
         Provider("provider:network_type", Checks.TextOrNull(16), static segment => segment.NetworkType),
         Provider("provider:physical_network", Checks.TextOrNull(64), static segment => segment.PhysicalNetwork),
@@ -60,9 +59,9 @@ internal sealed class NetworkResource(NeutronOptions options, SegmentManager seg
         }
 
         var ids = rows.Select(row => row.Id).ToList();
-        var subnets = (await db.GetTable<SubnetRow>().Where(row => ids.Contains(row.NetworkId)).OrderBy(row => row.CreatedAt).Select(row => new { row.NetworkId, row.Id }).ToListAsync(cancellationToken))
+        var subnets = (await db.GetTable<SubnetRow>().WhereIn(row => row.NetworkId, ids).OrderBy(row => row.CreatedAt).Select(row => new { row.NetworkId, row.Id }).ToListAsync(cancellationToken))
             .ToLookup(row => row.NetworkId, row => row.Id);
-        var places = (await db.GetTable<SegmentRow>().Where(row => ids.Contains(row.NetworkId)).OrderBy(row => row.SegmentIndex).ToListAsync(cancellationToken)).ToLookup(row => row.NetworkId);
+        var places = (await db.GetTable<SegmentRow>().WhereIn(row => row.NetworkId, ids).OrderBy(row => row.SegmentIndex).ToListAsync(cancellationToken)).ToLookup(row => row.NetworkId);
         var zones = (await (from bound in db.GetTable<NetworkDhcpAgentRow>()
                             where ids.Contains(bound.NetworkId)
                             join agent in db.GetTable<AgentRow>() on bound.AgentId equals agent.Id
@@ -122,7 +121,6 @@ internal sealed class NetworkResource(NeutronOptions options, SegmentManager seg
         row.AdminStateUp = body.Flag("admin_state_up", row.AdminStateUp);
         row.Shared = body.Flag("shared", row.Shared);
         row.External = body.Flag("router:external", row.External);
-        row.IsDefault = body.Flag("is_default", row.IsDefault);
         row.PortSecurityEnabled = body.Flag("port_security_enabled", row.PortSecurityEnabled);
         row.Mtu = MtuOf(body, view.WireSegments.First(), row.Mtu);
         await TouchAsync(work, row);
@@ -174,11 +172,6 @@ internal sealed class NetworkResource(NeutronOptions options, SegmentManager seg
             throw NeutronErrors.InvalidInput("network_type required");
         }
 
-        if (body.Flag("is_default", false) && !body.Flag("router:external", false))
-        {
-            throw NeutronErrors.InvalidInput("is_default can be set for external networks only");
-        }
-
         var segment = type is null ? await segments.AllocateTenantAsync(work) : await segments.ReserveProviderAsync(work, new Segment(type, physical, id));
         var row = work.Stamp(new NetworkRow
         {
@@ -190,7 +183,6 @@ internal sealed class NetworkResource(NeutronOptions options, SegmentManager seg
             Mtu = MtuOf(body, segment, segments.MaxMtu(segment)),
             Shared = body.Flag("shared", false),
             External = body.Flag("router:external", false),
-            IsDefault = body.Flag("is_default", false),
             PortSecurityEnabled = body.Flag("port_security_enabled", true),
             AvailabilityZoneHints = JsonText.OfTexts(body.Texts("availability_zone_hints") ?? []),
             Revision = 1,

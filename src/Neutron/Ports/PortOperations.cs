@@ -18,8 +18,8 @@ internal sealed class PortOperations(NeutronOptions options, AgentDirectory agen
     public const string Down = "DOWN";
     public const string Unbound = "unbound";
     public const string BindingFailed = "binding_failed";
-    private const string L2 = "L2";
-    private const string Dhcp = "DHCP";
+    public const string L2 = "L2";
+    public const string Dhcp = "DHCP";
 
     private readonly IMechanismDriver[] drivers =
         [.. options.MechanismDrivers.Select(name => known.FirstOrDefault(driver => driver.Name == name)

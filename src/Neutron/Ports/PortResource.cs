@@ -72,9 +72,9 @@ internal sealed class PortResource(NeutronOptions options, QuotaEngine quotas, S
 
         var ids = rows.Select(row => row.Id).ToList();
         var networkIds = rows.Select(row => row.NetworkId).Distinct().ToList();
-        var networks = await db.GetTable<NetworkRow>().Where(row => networkIds.Contains(row.Id)).ToDictionaryAsync(row => row.Id, cancellationToken);
-        var addresses = (await db.GetTable<IpAllocationRow>().Where(ip => ids.Contains(ip.PortId)).OrderBy(ip => ip.Position).ToListAsync(cancellationToken)).ToLookup(ip => ip.PortId);
-        var bound = (await db.GetTable<PortSecurityGroupRow>().Where(row => ids.Contains(row.PortId)).OrderBy(row => row.SecurityGroupId).ToListAsync(cancellationToken)).ToLookup(row => row.PortId, row => row.SecurityGroupId);
+        var networks = await db.GetTable<NetworkRow>().WhereIn(row => row.Id, networkIds).ToDictionaryAsync(row => row.Id, cancellationToken);
+        var addresses = (await db.GetTable<IpAllocationRow>().WhereIn(ip => ip.PortId, ids).OrderBy(ip => ip.Position).ToListAsync(cancellationToken)).ToLookup(ip => ip.PortId);
+        var bound = (await db.GetTable<PortSecurityGroupRow>().WhereIn(row => row.PortId, ids).OrderBy(row => row.SecurityGroupId).ToListAsync(cancellationToken)).ToLookup(row => row.PortId, row => row.SecurityGroupId);
         var tags = await Tags.LoadAsync(db, ids, cancellationToken);
         return [.. rows.Where(row => networks.ContainsKey(row.NetworkId)).Select(row =>
             new PortView(row, [.. addresses[row.Id]], [.. bound[row.Id]], [.. tags[row.Id]], networks[row.NetworkId].ProjectId, networks[row.NetworkId].Shared))];

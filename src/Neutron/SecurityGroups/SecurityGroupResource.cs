@@ -53,7 +53,7 @@ internal sealed class SecurityGroupResource(NeutronStore store, QuotaEngine quot
         }
 
         var ids = rows.Select(row => row.Id).ToList();
-        var rules = (await db.GetTable<SecurityGroupRuleRow>().Where(rule => ids.Contains(rule.SecurityGroupId)).OrderBy(rule => rule.CreatedAt).ThenBy(rule => rule.Id).ToListAsync(cancellationToken))
+        var rules = (await db.GetTable<SecurityGroupRuleRow>().WhereIn(rule => rule.SecurityGroupId, ids).OrderBy(rule => rule.CreatedAt).ThenBy(rule => rule.Id).ToListAsync(cancellationToken))
             .ToLookup(rule => rule.SecurityGroupId);
         var tags = await Tags.LoadAsync(db, ids, cancellationToken);
         return [.. rows.Select(row => new SecurityGroupView(row, [.. rules[row.Id].Select(rule => new SecurityGroupRuleView(rule, row.ProjectId))], [.. tags[row.Id]]))];

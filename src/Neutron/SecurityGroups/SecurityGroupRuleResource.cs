@@ -64,7 +64,7 @@ internal sealed class SecurityGroupRuleResource(QuotaEngine quotas, SecurityGrou
     public async Task<List<SecurityGroupRuleView>> LoadAsync(DataConnection db, IReadOnlyList<SecurityGroupRuleRow> rows, CancellationToken cancellationToken)
     {
         var ids = rows.Select(row => row.SecurityGroupId).Distinct().ToList();
-        var owners = ids.Count == 0 ? [] : await db.GetTable<SecurityGroupRow>().Where(group => ids.Contains(group.Id)).ToDictionaryAsync(group => group.Id, group => group.ProjectId, cancellationToken);
+        var owners = ids.Count == 0 ? [] : await db.GetTable<SecurityGroupRow>().WhereIn(group => group.Id, ids).ToDictionaryAsync(group => group.Id, group => group.ProjectId, cancellationToken);
         return [.. rows.Where(row => owners.ContainsKey(row.SecurityGroupId)).Select(row => new SecurityGroupRuleView(row, owners[row.SecurityGroupId]))];
     }
 
@@ -262,7 +262,7 @@ internal sealed class SecurityGroupRuleResource(QuotaEngine quotas, SecurityGrou
                     json.WriteNullValue();
                 }
             },
-            Filter = (rows, _, values) => rows.Where(RuleAttributes.In(column, Checks.ToNumbers(name, values).ConvertAll(number => (int?)number))),
+            Filter = (rows, _, values) => rows.WhereIn(column, Checks.ToNumbers(name, values).ConvertAll(number => (int?)number)),
         };
     }
 }

@@ -63,7 +63,7 @@ internal sealed class SubnetResource(NeutronOptions options, QuotaEngine quotas,
 
         var ids = rows.Select(row => row.Id).ToList();
         var networkIds = rows.Select(row => row.NetworkId).Distinct().ToList();
-        var networks = await db.GetTable<NetworkRow>().Where(row => networkIds.Contains(row.Id)).ToDictionaryAsync(row => row.Id, cancellationToken);
+        var networks = await db.GetTable<NetworkRow>().WhereIn(row => row.Id, networkIds).ToDictionaryAsync(row => row.Id, cancellationToken);
         var tags = await Tags.LoadAsync(db, ids, cancellationToken);
         return [.. rows.Where(row => networks.ContainsKey(row.NetworkId)).Select(row => new SubnetView(row, networks[row.NetworkId].ProjectId, networks[row.NetworkId].Shared, [.. tags[row.Id]]))];
     }
