@@ -4,6 +4,7 @@ using System.Net;
 using System.Net.Sockets;
 using SharpStack.Cloud;
 using SharpStack.Demo;
+using SharpStack.TestKit;
 
 namespace SharpStack.Chaos.Tests;
 
@@ -57,7 +58,7 @@ internal sealed class FakeCloud : IAsyncDisposable
 
     private static async Task RunAsync(IReadOnlyList<string> arguments, CancellationToken cancellationToken)
     {
-        var start = new ProcessStartInfo(Path.Combine(AppContext.BaseDirectory, "sharpstack")) { RedirectStandardOutput = true, RedirectStandardError = true };
+        var start = new ProcessStartInfo(Repository.Program) { RedirectStandardOutput = true, RedirectStandardError = true };
         foreach (var argument in arguments)
         {
             start.ArgumentList.Add(argument);

@@ -50,18 +50,7 @@ public sealed class RoutesTests : IAsyncLifetime
     {
         using var text = new StringWriter();
         RoutesCommand.Write(cloud.Host, text);
-        var page = Path.Combine(Root(), "docs", "operators", "coverage.md");
+        var page = Path.Combine(Repository.Root, "docs", "operators", "coverage.md");
         Assert.True(text.ToString() == File.ReadAllText(page), "docs/operators/coverage.md is not up to date: out/sharpstack routes > docs/operators/coverage.md");
-    }
-
-    private static string Root()
-    {
-        var folder = AppContext.BaseDirectory;
-        while (!File.Exists(Path.Combine(folder, "SharpStack.slnx")))
-        {
-            folder = Path.GetDirectoryName(folder)!;
-        }
-
-        return folder;
     }
 }
