@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using System.Diagnostics.Metrics;
 using System.Security.Cryptography;
 using System.Text;
 using Microsoft.Extensions.Logging;
@@ -408,6 +409,7 @@ internal sealed partial class HostWiring(AgentSettings settings, VSwitch vswitch
             installed[bridge] = (connected, wanted);
             if (!difference.IsEmpty)
             {
+                AgentMetrics.Count(bridge, difference);
                 LogFlows(bridge, difference.Added.Count, difference.Changed.Count, difference.Removed.Count);
             }
         }
@@ -498,6 +500,22 @@ internal sealed partial class HostWiring(AgentSettings settings, VSwitch vswitch
 
     [LoggerMessage(EventId = 6105, Level = LogLevel.Information, Message = "Reported {Up} ports up, {Down} down")]
     private partial void LogReported(int up, int down);
+
+    private static class AgentMetrics
+    {
+        private static readonly Meter Meter = new("SharpStack.Neutron.Agents");
+
+        private static readonly Counter<long> Changes =
+            Meter.CreateCounter<long>("sharpstack.openvswitch.flow_changes", "{flow}", "Flows that the Open vSwitch agent added, changed or removed.");
+
+        public static void Count(string bridge, FlowDifference difference)
+        {
+            foreach (var (change, count) in new[] { ("added", difference.Added.Count), ("changed", difference.Changed.Count), ("removed", difference.Removed.Count) })
+            {
+                Changes.Add(count, new KeyValuePair<string, object?>("bridge", bridge), new KeyValuePair<string, object?>("change", change));
+            }
+        }
+    }
 
     /// <summary>The flows of a port and what they were made from.</summary>
     private sealed record PortFlows(WiredPort Port, IReadOnlyList<SecurityGroupDetails> Groups, IReadOnlyList<Flow> Flows);

@@ -87,8 +87,13 @@ internal sealed class OpenFlowConnection(Stream stream) : IAsyncDisposable
         await writing.WaitAsync(cancellationToken);
         try
         {
-            // A message cut in the middle would garble all that follow: once begun, it is sent whole.
-            await stream.WriteAsync(messages, CancellationToken.None);
+            await stream.WriteAsync(messages, cancellationToken);
+        }
+        catch (OperationCanceledException)
+        {
+            // A message cut in the middle garbles all that follow: the switch shall dial anew.
+            await stream.DisposeAsync();
+            throw;
         }
         catch (Exception e) when (e is IOException or ObjectDisposedException)
         {

@@ -9,12 +9,13 @@ public sealed record OpenFlowPort(uint Number, string Name, MacAddress Address);
 /// <summary>A flow as it is in the switch, with its counters.</summary>
 public sealed record InstalledFlow(Flow Flow, ulong Packets, ulong Bytes);
 
-/// <summary>Which flows to dump or to compare: those of a cookie under a mask, in one table or all (255).</summary>
-public readonly record struct FlowFilter(ulong Cookie = 0, ulong CookieMask = 0, byte Table = 255);
+/// <summary>Which flows to dump or to compare: those of a cookie under a mask, in one table or all (null).</summary>
+public readonly record struct FlowFilter(ulong Cookie = 0, ulong CookieMask = 0, byte? Table = null);
 
 /// <summary>One connected bridge, while it is connected.</summary>
 public sealed class OpenFlowSwitch
 {
+    private const byte AllTables = 255;
     private const uint NoBuffer = 0xffffffff;
     private const ushort FlowMultipart = 1;
     private const ushort PortDescriptions = 13;
@@ -77,7 +78,7 @@ public sealed class OpenFlowSwitch
         OpenFlowConnection.Header(buffer, OpenFlowType.MultipartRequest, xid);
         buffer.U16(FlowMultipart);
         buffer.Zeros(6);
-        buffer.U8(filter.Table);
+        buffer.U8(filter.Table ?? AllTables);
         buffer.Zeros(3);
         buffer.U32(PortNumbers.Any);
         buffer.U32(PortNumbers.Any); // any group

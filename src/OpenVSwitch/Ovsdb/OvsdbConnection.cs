@@ -116,8 +116,13 @@ internal sealed class OvsdbConnection(Stream stream, Action<string, JsonElement>
         await writing.WaitAsync(cancellationToken);
         try
         {
-            // A message cut in the middle would garble all that follow: once begun, it is sent whole.
-            await stream.WriteAsync(buffer.WrittenMemory, CancellationToken.None);
+            await stream.WriteAsync(buffer.WrittenMemory, cancellationToken);
+        }
+        catch (OperationCanceledException)
+        {
+            // A message cut in the middle garbles all that follow: the client shall connect anew.
+            await stream.DisposeAsync();
+            throw;
         }
         catch (Exception e) when (e is IOException or ObjectDisposedException)
         {

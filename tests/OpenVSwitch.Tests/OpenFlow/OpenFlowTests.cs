@@ -139,6 +139,44 @@ public sealed class OpenFlowTests : IAsyncLifetime
     }
 
     [Fact]
+    public async Task A_switch_that_hangs_does_not_hold_its_caller_and_comes_back()
+    {
+        var bridge = await ConnectAsync("br-int");
+        var commands = Enumerable.Range(0, 60_000).Select(n => new FlowCommand(FlowCommandKind.Add, new Flow(82, 70, FlowMatch.Any.Register(5, (uint)n).Tcp().TransportDestination(22), [FlowAction.Output(1), FlowAction.Resubmit(92)]))).ToList();
+        var pid = (await File.ReadAllTextAsync($"{sandbox.Directory}/ovs-vswitchd.pid", limit.Token)).Trim();
+        await OpenVSwitchSandbox.RunAsync("kill", "-STOP", pid);
+        try
+        {
+            using var patience = new CancellationTokenSource(TimeSpan.FromSeconds(1));
+            await Assert.ThrowsAnyAsync<OperationCanceledException>(() => bridge.ApplyAsync(commands, patience.Token));
+        }
+        finally
+        {
+            await OpenVSwitchSandbox.RunAsync("kill", "-CONT", pid);
+        }
+
+        OpenFlowSwitch? again = null;
+        while (again is null)
+        {
+            // The connection that was cut may still be known for a moment.
+            var found = await controller.WaitForAsync("br-int", limit.Token);
+            try
+            {
+                await found.BarrierAsync(limit.Token);
+                again = found;
+            }
+            catch (OpenFlowException)
+            {
+                limit.Token.ThrowIfCancellationRequested();
+            }
+        }
+
+        Assert.Empty(await again.DumpFlowsAsync(default, limit.Token));
+        await again.ApplyAsync([commands[0]], limit.Token);
+        Assert.Single(await again.DumpFlowsAsync(default, limit.Token));
+    }
+
+    [Fact]
     public async Task A_stranger_that_does_not_speak_OpenFlow_is_sent_away()
     {
         var failed = new TaskCompletionSource<Exception>(TaskCreationOptions.RunContinuationsAsynchronously);
