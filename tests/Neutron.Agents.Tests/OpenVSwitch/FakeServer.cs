@@ -11,6 +11,7 @@ internal sealed class FakeServer : IDisposable
 
     private readonly IMessageBus bus;
     private readonly List<IDisposable> served = [];
+    private int groupQuestions;
     private volatile TaskCompletionSource reported = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
     public FakeServer(IMessageBus bus)
@@ -26,6 +27,7 @@ internal sealed class FakeServer : IDisposable
             [.. (request.PortIds ?? []).Where(id => !Devices.ContainsKey(id))]))));
         served.Add(bus.Serve(OpenVSwitchContracts.GetSecurityGroups, null, (request, _) =>
         {
+            Interlocked.Increment(ref groupQuestions);
             var found = Groups.Values.Where(group => request.SecurityGroupIds.Contains(group.Id)).ToList();
             var remote = found.SelectMany(group => group.Rules).Select(rule => rule.RemoteGroupId).OfType<string>().Distinct();
             return Task.FromResult(new SecurityGroupsAnswer(found, remote.ToDictionary(id => id, Members)));
@@ -46,6 +48,9 @@ internal sealed class FakeServer : IDisposable
             return Task.FromResult(new DeviceStatusAnswer([]));
         }));
     }
+
+    /// <summary>How often the agent has asked for groups.</summary>
+    public int GroupQuestions => Volatile.Read(ref groupQuestions);
 
     public ConcurrentDictionary<string, DeviceDetails> Devices { get; } = new();
 

@@ -7,6 +7,7 @@ using SharpStack.Foundation.Configuration;
 using SharpStack.LinuxHost.Namespaces;
 using SharpStack.Neutron.Agents.OpenVSwitch;
 using SharpStack.OpenVSwitch.OpenFlow;
+using SharpStack.TestKit;
 using SharpStack.TestKit.Hosts;
 
 namespace SharpStack.Neutron.Agents.Tests.OpenVSwitch;
@@ -137,7 +138,9 @@ public sealed class OpenVSwitchAgentTests : IAsyncLifetime
         await agent.WhenIdleAsync().WaitAsync(limit.Token);
         var before = await sandbox.DumpFlowsAsync("br-int");
         bus.Chaos = _ => 2;
+        var asked = server.GroupQuestions;
         await server.SetGroupAsync("default", FakeServer.Rule("ingress", protocol: 1));
+        await Eventually.TrueAsync(() => server.GroupQuestions > asked, "the agent asks for the group");
         await agent.WhenIdleAsync().WaitAsync(limit.Token);
         Assert.Equal(before, await sandbox.DumpFlowsAsync("br-int"));
     }
@@ -326,7 +329,12 @@ public sealed class OpenVSwitchAgentTests : IAsyncLifetime
         await server.SetGroupAsync("default", rules);
         var a = await MachineAsync("tap-a", "port-a", MacA, "10.0.0.10", "default");
         var b = await MachineAsync("tap-b", "port-b", MacB, "10.0.0.11", "default");
+
+        // The members are known only now; when the agent has asked and is idle, no hint is under way any more.
+        await agent.WhenIdleAsync().WaitAsync(limit.Token);
+        var asked = server.GroupQuestions;
         await server.SetGroupAsync("default", rules);
+        await Eventually.TrueAsync(() => server.GroupQuestions > asked, "the agent asks for the group");
         await agent.WhenIdleAsync().WaitAsync(limit.Token);
         return (a, b);
     }
