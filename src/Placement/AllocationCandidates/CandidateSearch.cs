@@ -78,7 +78,16 @@ internal sealed class CandidateSearch
             }
 
             cancelled.ThrowIfCancellationRequested();
-            if (Array.TrueForAll(rootRequired, tree.Root.HasTrait) && !tree.Root.HasAnyTrait(rootForbidden))
+            if (!Array.TrueForAll(rootRequired, tree.Root.HasTrait) || tree.Root.HasAnyTrait(rootForbidden))
+            {
+                continue;
+            }
+
+            if (groups.Length == 1 && !merges)
+            {
+                AddPlain(tree.Root, found);
+            }
+            else
             {
                 AddOf(tree, found, limit, cancelled);
             }
@@ -94,6 +103,16 @@ internal sealed class CandidateSearch
         }
 
         return new CandidateResult(found, Summarised(found), names);
+    }
+
+    /// <summary>The common case, in which neither trees nor sharing providers nor other groups have a say.</summary>
+    private void AddPlain(ProviderNode node, List<Candidate> found)
+    {
+        var group = groups[0];
+        if (group.AcceptsAlone(node))
+        {
+            found.Add(new Candidate([(node, group.Amounts)], [(group.Suffix, node.Alone)]));
+        }
     }
 
     private void AddOf(ProviderTree tree, List<Candidate> found, int limit, CancellationToken cancelled)

@@ -11,9 +11,14 @@ internal sealed class ProviderNode(ResourceProvider provider, long? parentId, lo
 {
     private byte[]? summary;
 
+    private ProviderNode[]? alone;
+
     public ResourceProvider Provider { get; } = provider;
 
     public long Id => Provider.Id;
+
+    /// <summary>A list of this provider only.</summary>
+    public ProviderNode[] Alone => alone ??= [this];
 
     public long? ParentId { get; } = parentId;
 

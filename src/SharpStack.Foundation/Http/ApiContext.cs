@@ -119,20 +119,16 @@ public sealed class ApiContext
         }
 
         // Into memory of the pool first: a writer that fails must still be able to answer with an error, and the length is known.
-        var buffer = ApiPipeline.RentBuffer();
-        try
+        using var buffer = new SegmentBuffer();
+        using (var json = new Utf8JsonWriter(buffer, JsonOptions))
         {
-            using (var json = new Utf8JsonWriter(buffer, JsonOptions))
-            {
-                write(json);
-            }
-
-            response.ContentLength = buffer.WrittenCount;
-            await response.Body.WriteAsync(buffer.WrittenMemory, Aborted);
+            write(json);
         }
-        finally
+
+        response.ContentLength = buffer.Length;
+        foreach (var segment in buffer.Segments)
         {
-            ApiPipeline.ReturnBuffer(buffer);
+            await response.Body.WriteAsync(segment, Aborted);
         }
     }
 

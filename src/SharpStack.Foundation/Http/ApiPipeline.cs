@@ -16,15 +16,10 @@ namespace SharpStack.Foundation.Http;
 /// <summary>The way of a request through one API: request id, errors at the edge, token, microversion, handler.</summary>
 internal sealed partial class ApiPipeline
 {
-    private const int LargestKeptBuffer = 4 << 20;
-
     private static readonly Meter Meter = new("SharpStack.Http");
     private static readonly Histogram<double> Duration = Meter.CreateHistogram<double>("http.server.request.duration", "s", "Time from the request's first byte to the answer's last.");
 
     private static readonly Func<ILogger, string, IDisposable?> RequestScope = LoggerMessage.DefineScope<string>("{RequestId}");
-
-    [ThreadStatic]
-    private static ArrayBufferWriter<byte>? spareBuffer;
 
     private readonly ApiDefinition api;
     private readonly ITokenValidator tokens;
@@ -89,22 +84,6 @@ internal sealed partial class ApiPipeline
         }
 
         await handler(context);
-    }
-
-    public static ArrayBufferWriter<byte> RentBuffer()
-    {
-        var buffer = spareBuffer ?? new ArrayBufferWriter<byte>(16 << 10);
-        spareBuffer = null;
-        return buffer;
-    }
-
-    public static void ReturnBuffer(ArrayBufferWriter<byte> buffer)
-    {
-        if (buffer.Capacity <= LargestKeptBuffer)
-        {
-            buffer.ResetWrittenCount();
-            spareBuffer = buffer;
-        }
     }
 
     private async Task GuardAsync(HttpContext http, RequestDelegate next)
