@@ -45,7 +45,7 @@ public sealed class GlanceModule : IServiceModule
             Name = ServiceName,
             ServiceType = "image",
             DefaultPort = 9292,
-            Errors = new GlanceErrors(),
+            Errors = new WebObErrors(),
             Policies = _ => policies,
             Map = static (routes, services) =>
             {

@@ -28,6 +28,9 @@ public sealed record ApiDefinition
     /// <summary>Adds the routes; called once at the start.</summary>
     public required Action<ApiRoutes, IServiceProvider> Map { get; init; }
 
+    /// <summary>False where a token has no meaning and is not looked at: the metadata service, whose callers are instances.</summary>
+    public bool ReadsTokens { get; init; } = true;
+
     /// <summary>Where it listens, if not on its port of the host's address: the metadata service inside network namespaces.</summary>
     public IReadOnlyList<System.Net.EndPoint>? EndPoints { get; init; }
 

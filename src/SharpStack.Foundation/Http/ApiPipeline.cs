@@ -66,7 +66,7 @@ internal sealed partial class ApiPipeline
         var state = http.Features.GetRequiredFeature<RequestState>();
         var pipeline = state.Pipeline;
         var context = new ApiContext(http, pipeline.api, route, pipeline.policies, state.RequestId);
-        if (http.Request.Headers["X-Auth-Token"] is [{ Length: > 0 } token])
+        if (pipeline.api.ReadsTokens && http.Request.Headers["X-Auth-Token"] is [{ Length: > 0 } token])
         {
             context.OptionalIdentity = await pipeline.tokens.ValidateAsync(token, http.RequestAborted);
         }

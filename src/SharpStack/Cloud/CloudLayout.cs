@@ -49,15 +49,15 @@ internal sealed record CloudLayout(string Data)
             ? "/var/lib/sharpstack"
             : Path.Combine(Environment.GetFolderPath(Environment.SpecialFolder.LocalApplicationData, Environment.SpecialFolderOption.Create), "sharpstack");
 
-    /// <summary>Makes the folders. A QEMU that is not root must pass through to the disks; all else is the owner's alone.</summary>
+    /// <summary>Makes the folders. A QEMU that is not root must pass through to the disks, and so must dnsmasq to its files; all else is the owner's alone.</summary>
     public void Create()
     {
-        foreach (var folder in new[] { Data, Nova, Instances })
+        foreach (var folder in new[] { Data, Nova, Instances, Neutron })
         {
             Directory.CreateDirectory(folder, Passable);
         }
 
-        foreach (var folder in new[] { Configuration, Databases, FernetKeys, Images, Neutron, Logs, Run })
+        foreach (var folder in new[] { Configuration, Databases, FernetKeys, Images, Logs, Run })
         {
             Directory.CreateDirectory(folder, OwnerOnly);
         }

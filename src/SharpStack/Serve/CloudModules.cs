@@ -3,6 +3,8 @@ using SharpStack.Foundation.Observability;
 using SharpStack.Glance;
 using SharpStack.Keystone;
 using SharpStack.Neutron;
+using SharpStack.Neutron.Agents.Dhcp;
+using SharpStack.Neutron.Agents.Metadata;
 using SharpStack.Neutron.Agents.OpenVSwitch;
 using SharpStack.Neutron.Agents.Simulated;
 using SharpStack.Nova.Compute;
@@ -21,7 +23,7 @@ internal static class CloudModules
         new PlacementModule(),
         new NeutronModule(),
         new ComputeModule(),
-        .. fake ? [new SimulatedAgentsModule()] : new IServiceModule[] { new OpenVSwitchAgentModule() },
+        .. fake ? [new SimulatedAgentsModule()] : new IServiceModule[] { new OpenVSwitchAgentModule(), new DhcpAgentModule(), new MetadataAgentModule() },
         new MetricsModule(),
     ];
 }

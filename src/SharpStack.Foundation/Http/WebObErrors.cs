@@ -1,16 +1,14 @@
 using System.Net;
 using System.Text.Json;
 using System.Text.RegularExpressions;
-using SharpStack.Foundation;
-using SharpStack.Foundation.Http;
 
-namespace SharpStack.Glance;
+namespace SharpStack.Foundation.Http;
 
 /// <summary>
-/// Errors as WebOb writes them for Glance: HTML where the client takes it, else JSON (<c>message</c>, <c>code</c>, <c>title</c>), else plain
-/// text. A missing or bad token is answered by keystonemiddleware, whose form is its own.
+/// Errors as WebOb writes them for Glance and the metadata services: HTML where the client takes it, else JSON (<c>message</c>, <c>code</c>, <c>title</c>), else
+/// plain text. A missing or bad token is answered by keystonemiddleware, whose form is its own.
 /// </summary>
-internal sealed partial class GlanceErrors : IApiErrors
+public sealed partial class WebObErrors : IApiErrors
 {
     public void Write(Utf8JsonWriter json, int status, CloudException error, string requestId)
     {
