@@ -5,6 +5,7 @@ using LinqToDB.Data;
 using SharpStack.Foundation.Configuration;
 using SharpStack.Foundation.Storage;
 using SharpStack.Keystone.Authentication;
+using SharpStack.Keystone.Credentials;
 using SharpStack.Keystone.Storage;
 using SharpStack.Keystone.Tokens;
 
@@ -42,6 +43,7 @@ public sealed class KeystoneBootstrap
 {
     private readonly KeystoneStore store;
     private readonly KeyRepository keys;
+    private readonly CredentialKeys credentialKeys;
     private readonly PasswordHasher hasher;
     private readonly Authenticator authenticator;
     private readonly RevocationIndex revocations;
@@ -49,10 +51,18 @@ public sealed class KeystoneBootstrap
     private readonly string defaultDomainId;
 
     internal KeystoneBootstrap(
-        KeystoneStore store, KeyRepository keys, PasswordHasher hasher, Authenticator authenticator, RevocationIndex revocations, TimeProvider time, ServiceConfig config)
+        KeystoneStore store,
+        KeyRepository keys,
+        CredentialKeys credentialKeys,
+        PasswordHasher hasher,
+        Authenticator authenticator,
+        RevocationIndex revocations,
+        TimeProvider time,
+        ServiceConfig config)
     {
         this.store = store;
         this.keys = keys;
+        this.credentialKeys = credentialKeys;
         this.hasher = hasher;
         this.authenticator = authenticator;
         this.revocations = revocations;
@@ -60,10 +70,10 @@ public sealed class KeystoneBootstrap
         defaultDomainId = config.Get(KeystoneOptions.DefaultDomainId);
     }
 
-    /// <summary>Token keys, the default domain, roles admin, member, reader (each implies the next) and service, the administrator, the region and the catalog entry.</summary>
+    /// <summary>Keys, the default domain, roles admin, member, reader (each implies the next) and service, the administrator, the region and the catalog entry.</summary>
     public async Task RunAsync(BootstrapSettings settings, CancellationToken cancellationToken = default)
     {
-        keys.Setup();
+        SetupKeys();
         store.Open();
         var roles = new Dictionary<string, string>(StringComparer.Ordinal);
         foreach (var name in (string[])["reader", "member", "admin", "service"])
@@ -106,8 +116,12 @@ public sealed class KeystoneBootstrap
         }
     }
 
-    /// <summary>Makes the token keys where there are none.</summary>
-    public void SetupKeys() => keys.Setup();
+    /// <summary>Makes the keys of tokens and of credentials where there are none.</summary>
+    public void SetupKeys()
+    {
+        keys.Setup();
+        credentialKeys.Repository.Setup();
+    }
 
     /// <summary>Makes the staged token key primary and stages a new one; tokens of the former keys stay valid while those are kept.</summary>
     public void RotateKeys() => keys.Rotate();

@@ -7,8 +7,10 @@ using SharpStack.Foundation.Identity;
 using SharpStack.Keystone.Assignments;
 using SharpStack.Keystone.Authentication;
 using SharpStack.Keystone.Catalog;
+using SharpStack.Keystone.Credentials;
 using SharpStack.Keystone.Domains;
 using SharpStack.Keystone.Groups;
+using SharpStack.Keystone.Policies;
 using SharpStack.Keystone.Projects;
 using SharpStack.Keystone.Roles;
 using SharpStack.Keystone.Storage;
@@ -43,6 +45,11 @@ public sealed class KeystoneModule : IServiceModule
             config.Get(KeystoneOptions.MaxActiveKeys),
             provider.GetRequiredService<TimeProvider>(),
             provider.GetRequiredService<ILogger<KeyRepository>>()));
+        services.AddSingleton(provider => new CredentialKeys(new(
+            config.Get(KeystoneOptions.CredentialKeyRepository) is { Length: > 0 } directory ? directory : Path.Combine(data, "credential-keys"),
+            config.Get(KeystoneOptions.MaxActiveKeys),
+            provider.GetRequiredService<TimeProvider>(),
+            provider.GetRequiredService<ILogger<KeyRepository>>())));
         services.AddSingleton<IdentityCache>();
         services.AddSingleton(provider => new RevocationIndex(
             provider.GetRequiredService<KeystoneStore>(),
@@ -58,6 +65,7 @@ public sealed class KeystoneModule : IServiceModule
         services.AddSingleton(provider => new KeystoneBootstrap(
             provider.GetRequiredService<KeystoneStore>(),
             provider.GetRequiredService<KeyRepository>(),
+            provider.GetRequiredService<CredentialKeys>(),
             provider.GetRequiredService<PasswordHasher>(),
             provider.GetRequiredService<Authenticator>(),
             provider.GetRequiredService<RevocationIndex>(),
@@ -88,6 +96,8 @@ public sealed class KeystoneModule : IServiceModule
                 Route<RegionRoutes>(provider).Map(routes);
                 Route<ServiceRoutes>(provider).Map(routes);
                 Route<EndpointRoutes>(provider).Map(routes);
+                Route<CredentialRoutes>(provider).Map(routes);
+                Route<PolicyBlobRoutes>(provider).Map(routes);
             },
         });
 

@@ -32,6 +32,9 @@ public static class KeystoneOptions
     public static readonly ConfigOption<int> MaxActiveKeys = new(
         "fernet_tokens", "max_active_keys", 3, "Keys kept at a rotation: the staged one, the primary one and the secondary ones.") { Min = 1 };
 
+    public static readonly ConfigOption<string> CredentialKeyRepository = new(
+        "credential", "key_repository", "", "The directory of the keys that encrypt stored credentials; empty for one in the data directory.");
+
     public static readonly ConfigOption<string> DefaultDomainId = new(
         "identity", "default_domain_id", "default", "The domain of resources that are created without one.");
 

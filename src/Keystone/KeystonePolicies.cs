@@ -2,8 +2,10 @@ using SharpStack.Foundation.Configuration;
 using SharpStack.Foundation.Policy;
 using SharpStack.Keystone.Assignments;
 using SharpStack.Keystone.Catalog;
+using SharpStack.Keystone.Credentials;
 using SharpStack.Keystone.Domains;
 using SharpStack.Keystone.Groups;
+using SharpStack.Keystone.Policies;
 using SharpStack.Keystone.Projects;
 using SharpStack.Keystone.Roles;
 using SharpStack.Keystone.Tokens;
@@ -39,6 +41,8 @@ internal static class KeystonePolicies
         .. AssignmentPolicies.Rules,
         .. CatalogPolicies.Rules,
         .. TokenPolicies.Rules,
+        .. CredentialPolicies.Rules,
+        .. PolicyBlobPolicies.Rules,
     ];
 
     /// <param name="directory">Where a relative <c>policy_file</c> lies.</param>

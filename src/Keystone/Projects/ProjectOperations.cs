@@ -203,6 +203,7 @@ internal sealed class ProjectOperations(KeystoneStore store, ProjectQueries quer
     {
         await db.Assignments().Where(a => a.TargetType != AssignmentRow.System && ids.Contains(a.TargetId)).DeleteAsync(cancellationToken);
         await db.ProjectTags().Where(t => ids.Contains(t.ProjectId)).DeleteAsync(cancellationToken);
+        await db.Credentials().Where(c => ids.Contains(c.ProjectId!)).DeleteAsync(cancellationToken);
         await db.Users().Where(u => ids.Contains(u.DefaultProjectId!)).Set(static u => u.DefaultProjectId, (string?)null).UpdateAsync(cancellationToken);
         await db.Projects().Where(p => ids.Contains(p.Id)).DeleteAsync(cancellationToken);
     }

@@ -287,8 +287,52 @@ internal sealed record RevocationRow
     public required long IssuedBefore { get; init; }
 }
 
+/// <summary>A secret that a user keeps here, such as an EC2 or TOTP key; the blob is encrypted with the keys of its own repository.</summary>
+[Table("credentials")]
+internal sealed record CredentialRow
+{
+    [Column("id"), PrimaryKey]
+    public required string Id { get; init; }
+
+    [Column("user_id")]
+    public required string UserId { get; init; }
+
+    [Column("project_id")]
+    public string? ProjectId { get; init; }
+
+    [Column("type")]
+    public required string Type { get; init; }
+
+    [Column("encrypted_blob")]
+    public required string EncryptedBlob { get; init; }
+
+    [Column("extra")]
+    public string Extra { get; init; } = "{}";
+}
+
+/// <summary>A text that is kept for other services; Keystone itself does not read it.</summary>
+[Table("policies")]
+internal sealed record PolicyBlobRow
+{
+    [Column("id"), PrimaryKey]
+    public required string Id { get; init; }
+
+    [Column("type")]
+    public required string Type { get; init; }
+
+    [Column("blob")]
+    public required string Blob { get; init; }
+
+    [Column("extra")]
+    public string Extra { get; init; } = "{}";
+}
+
 internal static class Tables
 {
+    public static ITable<CredentialRow> Credentials(this DataConnection db) => db.GetTable<CredentialRow>();
+
+    public static ITable<PolicyBlobRow> PolicyBlobs(this DataConnection db) => db.GetTable<PolicyBlobRow>();
+
     public static ITable<UserRow> Users(this DataConnection db) => db.GetTable<UserRow>();
 
     public static ITable<PasswordRow> Passwords(this DataConnection db) => db.GetTable<PasswordRow>();

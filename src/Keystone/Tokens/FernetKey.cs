@@ -14,6 +14,7 @@ internal sealed class FernetKey : IDisposable
     private const byte Version = 0x80;
     private const int HeaderLength = 1 + 8 + 16;
     private const int SignatureLength = 32;
+    private const int OnStack = 2048;
 
     private readonly byte[] signingKey;
     private readonly byte[] encryptionKey;
@@ -38,7 +39,9 @@ internal sealed class FernetKey : IDisposable
     public string Encrypt(ReadOnlySpan<byte> payload, DateTimeOffset issuedAt)
     {
         var cipherLength = (payload.Length / 16 * 16) + 16;
-        Span<byte> token = stackalloc byte[HeaderLength + cipherLength + SignatureLength];
+        var length = HeaderLength + cipherLength + SignatureLength;
+        Span<byte> token = length <= OnStack ? stackalloc byte[OnStack] : new byte[length];
+        token = token[..length];
         token[0] = Version;
         BinaryPrimitives.WriteInt64BigEndian(token[1..], issuedAt.ToUnixTimeSeconds());
         var vector = token.Slice(9, 16);

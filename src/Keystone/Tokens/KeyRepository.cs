@@ -10,7 +10,7 @@ namespace SharpStack.Keystone.Tokens;
 /// </summary>
 internal sealed partial class KeyRepository(string directory, int maxActiveKeys, TimeProvider time, ILogger<KeyRepository> log) : IDisposable
 {
-    private const int LongestToken = 4096;
+    private const int OnStack = 4096;
     private static readonly TimeSpan CheckPeriod = TimeSpan.FromSeconds(1);
 
     private readonly Lock gate = new();
@@ -63,16 +63,12 @@ internal sealed partial class KeyRepository(string directory, int maxActiveKeys,
     {
         issuedAt = default;
         token = token.TrimEnd('=');
-        if (token.Length > LongestToken)
-        {
-            return null;
-        }
-        Span<byte> decoded = stackalloc byte[LongestToken];
+        Span<byte> decoded = token.Length <= OnStack ? stackalloc byte[OnStack] : new byte[token.Length];
         if (!Base64Url.IsValid(token) || !Base64Url.TryDecodeFromChars(token, decoded, out var length))
         {
             return null;
         }
-        Span<byte> payload = stackalloc byte[length];
+        Span<byte> payload = length <= OnStack ? stackalloc byte[OnStack] : new byte[length];
         foreach (var key in Current().InOrder)
         {
             if (key.TryDecrypt(decoded[..length], payload, out var written, out issuedAt))

@@ -24,6 +24,9 @@ internal sealed class RevocationIndex(KeystoneStore store, TimeProvider time, Ti
     private long loadedRevision = -1;
     private long lastId;
 
+    /// <summary>How many events were ever read from the database.</summary>
+    public long EventsRead { get; private set; }
+
     /// <summary>Revokes a user's tokens within a write.</summary>
     public Task RevokeUserAsync(DataConnection db, string userId, CancellationToken cancellationToken) =>
         db.InsertAsync(new RevocationRow { UserId = userId, IssuedBefore = time.NowMicroseconds() }, token: cancellationToken);
@@ -89,6 +92,7 @@ internal sealed class RevocationIndex(KeystoneStore store, TimeProvider time, Ti
                     : (scopes, row.ScopeId!);
                 index.AddOrUpdate(key, row.IssuedBefore, (_, known) => Math.Max(known, row.IssuedBefore));
                 lastId = row.Id;
+                EventsRead++;
             }
             Interlocked.Exchange(ref loadedRevision, revision);
         }

@@ -8,6 +8,8 @@ namespace SharpStack.Keystone.Tokens;
 /// <summary>Issues, validates and revokes tokens. Tokens are not stored: what they hold is signed, and what they stand for is looked up.</summary>
 internal sealed class TokenService(KeyRepository keys, IdentityCache cache, RevocationIndex revocations, KeystoneStore store, ServiceConfig config, TimeProvider time)
 {
+    private const int LongestToken = 4096;
+
     private readonly TimeSpan lifetime = TimeSpan.FromSeconds(config.Get(KeystoneOptions.TokenExpiration));
 
     /// <param name="expiresAt">The expiry of the token that this one comes from; null for a new one.</param>
@@ -33,7 +35,7 @@ internal sealed class TokenService(KeyRepository keys, IdentityCache cache, Revo
         {
             return known.IsExpired(now, window) ? null : known;
         }
-        if (keys.Decrypt(id, out var issuedAt) is not { } packed || TryUnpack(packed) is not { } payload || now >= payload.ExpiresAt + window)
+        if (id.Length > LongestToken || keys.Decrypt(id, out var issuedAt) is not { } packed || TryUnpack(packed) is not { } payload || now >= payload.ExpiresAt + window)
         {
             return null;
         }

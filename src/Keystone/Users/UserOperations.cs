@@ -149,6 +149,7 @@ internal sealed class UserOperations(
     {
         await db.Passwords().Where(p => ids.Contains(p.UserId)).DeleteAsync(cancellationToken);
         await db.Memberships().Where(m => ids.Contains(m.UserId)).DeleteAsync(cancellationToken);
+        await db.Credentials().Where(c => ids.Contains(c.UserId)).DeleteAsync(cancellationToken);
         await db.Assignments().Where(a => a.ActorType == AssignmentRow.User && ids.Contains(a.ActorId)).DeleteAsync(cancellationToken);
         await db.Users().Where(u => ids.Contains(u.Id)).DeleteAsync(cancellationToken);
     }
