@@ -102,6 +102,53 @@ public partial class RouteTests
         Assert.Empty(ServiceConfig.Empty("keystone").Validate(options));
     }
 
+    [Fact]
+    public async Task A_seeded_fuzz_of_every_route_finds_no_server_error()
+    {
+        await using var cloud = await IdentityCloud.StartAsync();
+        var random = new Random(20_260_501);
+        string[] values =
+        [
+            "null", "true", "0", "-1", "1e400", "\"\"", "\"x\"", "\"default\"", "[]", "{}", "[null]", "{\"id\": 1}", "\"a\\u0000b\"", "\"%00\"", "[[\"password\"]]",
+            "{\"immutable\": null}", "\"" + new string('z', 300) + "\"",
+        ];
+        string[] names =
+        [
+            "name", "id", "domain_id", "enabled", "description", "parent_id", "is_domain", "tags", "options", "password", "original_password", "type", "url",
+            "interface", "service_id", "region", "region_id", "parent_region_id", "blob", "user_id", "project_id", "default_project_id", "explicit_domain_id", "identity",
+            "scope", "methods", "user", "extra", "links",
+        ];
+        string[] places = ["none", "default", "RegionOne", "%00", "%2e%2e", "a%2Fb", "%F0%9F%98%80", new('p', 300), await cloud.CreateUserAsync("target")];
+        string[] queries = ["", "?name=%00", "?limit=x", "?limit=-1", "?limit=1&marker=%27", "?name__contains=%25_%5C", "?effective&include_names", "?tags=,,", "?enabled", "?domain_id="];
+        var asked = 0;
+
+        foreach (var route in cloud.Cloud.Host.Routes["keystone"].All.Where(static r => r.Method != "DELETE"))
+        {
+            for (var i = 0; i < 8; i++)
+            {
+                var path = Place().Replace(route.Pattern, _ => Pick(places)) + Pick(queries);
+                var body = route.Method is "GET" or "HEAD" ? null : Body(route.Pattern);
+                var answer = await cloud.Admin.SendAsync(new(route.Method), path, body, headers: ("X-Subject-Token", Pick(places)));
+                Assert.True(answer.Status < 500, $"{route.Method} {path} with {body} answered {answer.Status}: {answer.Text}");
+                asked++;
+            }
+        }
+
+        Assert.True(asked > 700, $"only {asked} requests were made");
+        (await cloud.ValidateAsync(cloud.AdminToken)).Expect(200);
+
+        string Pick(string[] from) => from[random.Next(from.Length)];
+
+        string Body(string pattern)
+        {
+            var inner = random.Next(8) == 0
+                ? Pick(values)
+                : "{" + string.Join(", ", names.Where(_ => random.Next(3) == 0).Select(n => $"\"{n}\": {Pick(values)}")) + "}";
+            var member = pattern.EndsWith("/tags", StringComparison.Ordinal) ? "tags" : pattern.EndsWith("/tokens", StringComparison.Ordinal) ? "auth" : Member(pattern) ?? "x";
+            return random.Next(12) == 0 ? inner : $"{{\"{member}\": {inner}}}";
+        }
+    }
+
     private static string BodyOf(string pattern) => pattern.EndsWith("/tags", StringComparison.Ordinal) ? """{"tags": []}"""
         : Member(pattern) is { } member ? $$"""{"{{member}}": {"name": "x", "type": "x", "interface": "public", "service_id": "x", "url": "http://x", "description": "x", "blob": "x", "user_id": "x"} }""" : "{}";
 
