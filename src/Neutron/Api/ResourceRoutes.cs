@@ -60,9 +60,9 @@ internal sealed class ResourceRoutes<TRow, TView>(IResource<TRow, TView> resourc
 
     private async Task ListAsync(ApiContext context)
     {
-        if ((context.Identity.Roles.Count == 0 || context.Identity.ProjectId is null) && !context.Can(getRule))
+        if (context.Identity.ProjectId is null && !context.Can(getRule))
         {
-            // Shared resources are shown to others by rules without a role; a token without any role, or without a project, is not meant by them.
+            // What a project may not see is left out of its list; a token of another scope is told so.
             throw context.Denied(getRule);
         }
 
