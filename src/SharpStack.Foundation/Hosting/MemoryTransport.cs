@@ -150,6 +150,9 @@ internal sealed class MemoryTransport : IConnectionListenerFactory, IConnectionL
         {
             if (disposing)
             {
+                // A read that waits ends with the stream, as a socket's does: the client gives a request up by closing its connection.
+                reader.CancelPendingRead();
+                writer.CancelPendingFlush();
                 input.Dispose();
                 output.Dispose();
             }
