@@ -7,6 +7,7 @@ using SharpStack.Neutron.Agents.Dhcp;
 using SharpStack.Neutron.Agents.Metadata;
 using SharpStack.Neutron.Agents.OpenVSwitch;
 using SharpStack.Neutron.Agents.Simulated;
+using SharpStack.Nova;
 using SharpStack.Nova.Compute;
 using SharpStack.Placement;
 
@@ -22,6 +23,7 @@ internal static class CloudModules
         new GlanceModule(),
         new PlacementModule(),
         new NeutronModule(),
+        new NovaModule(),
         new ComputeModule(),
         .. fake ? [new SimulatedAgentsModule()] : new IServiceModule[] { new OpenVSwitchAgentModule(), new DhcpAgentModule(), new MetadataAgentModule() },
         new MetricsModule(),

@@ -1,0 +1,227 @@
+using System.Net;
+using System.Text.Json;
+using SharpStack.Foundation;
+using SharpStack.Foundation.Configuration;
+using SharpStack.Foundation.Identity;
+using SharpStack.Nova.Contracts;
+using SharpStack.Nova.Scheduling;
+using SharpStack.Nova.Servers;
+using SharpStack.Nova.Storage;
+
+namespace SharpStack.Nova.Clients;
+
+/// <summary>Allocations and providers in Placement, with Nova's own credentials. Every call may be repeated.</summary>
+internal sealed class PlacementClient(ServiceClients clients, ServiceConfig config)
+{
+    private const string Version = "placement 1.36";
+    private const string DisabledTrait = "COMPUTE_STATUS_DISABLED";
+
+    private readonly ServiceClient placement = clients.For(config, "placement", "placement");
+
+    /// <summary>Makes the instance's allocation the one that the scheduler proposed, whatever it was before.</summary>
+    /// <returns>False where the host has no room any more.</returns>
+    public async Task<bool> ClaimAsync(InstanceRow row, Destination destination, CancellationToken cancellationToken)
+    {
+        if (await PutAsync(row, destination, null, cancellationToken))
+        {
+            return true;
+        }
+
+        // Refused: because the instance has an allocation already, of a claim before a crash or on a host that failed, or for lack of room.
+        using var document = await placement.CallAsync(HttpMethod.Get, $"/allocations/{row.Uuid}", null, Version, cancellationToken);
+        return document!.RootElement.TryGetProperty("consumer_generation", out var generation)
+            && await PutAsync(row, destination, generation.GetInt64(), cancellationToken);
+    }
+
+    public async Task ReleaseAsync(string instanceId, CancellationToken cancellationToken)
+    {
+        using var response = await placement.SendAsync(HttpMethod.Delete, $"/allocations/{instanceId}", null, Version, cancellationToken);
+        if (!response.IsSuccessStatusCode && response.StatusCode != HttpStatusCode.NotFound)
+        {
+            throw CloudException.Unavailable($"Placement answered {(int)response.StatusCode} when the allocation of instance {instanceId} was removed.");
+        }
+    }
+
+    /// <summary>The consumers that have something of a provider.</summary>
+    public async Task<IReadOnlyList<string>> ConsumersAsync(string providerId, CancellationToken cancellationToken)
+    {
+        using var response = await placement.SendAsync(HttpMethod.Get, $"/resource_providers/{providerId}/allocations", null, Version, cancellationToken);
+        if (!response.IsSuccessStatusCode)
+        {
+            return [];
+        }
+
+        using var document = await JsonDocument.ParseAsync(await response.Content.ReadAsStreamAsync(cancellationToken), cancellationToken: cancellationToken);
+        return [.. document.RootElement.GetProperty("allocations").EnumerateObject().Select(consumer => consumer.Name)];
+    }
+
+    /// <summary>Makes that Placement has a host as it was reported: provider, inventories, traits. Nothing is written where nothing differs.</summary>
+    public async Task PublishAsync(ComputeNodeRow node, bool disabled, CancellationToken cancellationToken)
+    {
+        var path = $"/resource_providers/{node.Uuid}";
+        using (var found = await placement.SendAsync(HttpMethod.Get, path, null, Version, cancellationToken))
+        {
+            if (found.StatusCode == HttpStatusCode.NotFound)
+            {
+                using var created = await placement.CallAsync(
+                    HttpMethod.Post,
+                    "/resource_providers",
+                    json =>
+                    {
+                        json.WriteStartObject();
+                        json.WriteString("uuid", node.Uuid);
+                        json.WriteString("name", node.HypervisorHostname);
+                        json.WriteEndObject();
+                    },
+                    Version,
+                    cancellationToken);
+            }
+        }
+
+        await PublishInventoriesAsync(path, StoredJson.Inventories(node.Inventories), cancellationToken);
+        await PublishTraitsAsync(path, StoredJson.Texts(node.Traits), disabled, cancellationToken);
+    }
+
+    /// <summary>Removes the provider of a host that an administrator removed.</summary>
+    public async Task RemoveProviderAsync(string providerId, CancellationToken cancellationToken)
+    {
+        using var response = await placement.SendAsync(HttpMethod.Delete, $"/resource_providers/{providerId}", null, Version, cancellationToken);
+        if (!response.IsSuccessStatusCode && response.StatusCode != HttpStatusCode.NotFound)
+        {
+            throw CloudException.Conflict($"Placement answered {(int)response.StatusCode} when resource provider {providerId} was removed: remove its allocations first.");
+        }
+    }
+
+    private async Task PublishInventoriesAsync(string path, List<InventoryReport> wanted, CancellationToken cancellationToken)
+    {
+        using var now = await placement.CallAsync(HttpMethod.Get, path + "/inventories", null, Version, cancellationToken);
+        var current = now!.RootElement.GetProperty("inventories");
+        var same = current.EnumerateObject().Count() == wanted.Count
+            && wanted.TrueForAll(want => current.TryGetProperty(want.ResourceClass, out var have)
+                && have.GetProperty("total").GetInt32() == want.Total
+                && have.GetProperty("reserved").GetInt32() == want.Reserved
+                && Math.Abs(have.GetProperty("allocation_ratio").GetDouble() - want.AllocationRatio) < 1e-6
+                && have.GetProperty("min_unit").GetInt32() == want.MinUnit
+                && have.GetProperty("max_unit").GetInt32() == MaxUnit(want)
+                && have.GetProperty("step_size").GetInt32() == want.StepSize);
+        if (same)
+        {
+            return;
+        }
+
+        using var written = await placement.CallAsync(
+            HttpMethod.Put,
+            path + "/inventories",
+            json =>
+            {
+                json.WriteStartObject();
+                json.WriteNumber("resource_provider_generation", now.RootElement.GetProperty("resource_provider_generation").GetInt64());
+                json.WriteStartObject("inventories");
+                foreach (var want in wanted)
+                {
+                    json.WriteStartObject(want.ResourceClass);
+                    json.WriteNumber("total", want.Total);
+                    json.WriteNumber("reserved", want.Reserved);
+                    json.WriteNumber("min_unit", want.MinUnit);
+                    json.WriteNumber("max_unit", MaxUnit(want));
+                    json.WriteNumber("step_size", want.StepSize);
+                    json.WriteNumber("allocation_ratio", want.AllocationRatio);
+                    json.WriteEndObject();
+                }
+
+                json.WriteEndObject();
+                json.WriteEndObject();
+            },
+            Version,
+            cancellationToken);
+    }
+
+    /// <summary>Nova's own: at most the whole of the inventory for one instance.</summary>
+    private static int MaxUnit(InventoryReport inventory) => inventory.MaxUnit == int.MaxValue ? inventory.Total : inventory.MaxUnit;
+
+    private async Task PublishTraitsAsync(string path, IReadOnlyList<string> reported, bool disabled, CancellationToken cancellationToken)
+    {
+        using var now = await placement.CallAsync(HttpMethod.Get, path + "/traits", null, Version, cancellationToken);
+        var current = now!.RootElement.GetProperty("traits").EnumerateArray().Select(trait => trait.GetString()!).ToHashSet();
+        // An operator's own traits stay.
+        var wanted = reported.Concat(current.Where(trait => trait.StartsWith("CUSTOM_", StringComparison.Ordinal))).ToHashSet();
+        if (disabled)
+        {
+            wanted.Add(DisabledTrait);
+        }
+
+        if (wanted.SetEquals(current))
+        {
+            return;
+        }
+
+        foreach (var custom in reported.Where(trait => trait.StartsWith("CUSTOM_", StringComparison.Ordinal) && !current.Contains(trait)))
+        {
+            using var made = await placement.CallAsync(HttpMethod.Put, $"/traits/{custom}", null, Version, cancellationToken);
+        }
+
+        using var written = await placement.CallAsync(
+            HttpMethod.Put,
+            path + "/traits",
+            json =>
+            {
+                json.WriteStartObject();
+                json.WriteNumber("resource_provider_generation", now.RootElement.GetProperty("resource_provider_generation").GetInt64());
+                json.WriteStartArray("traits");
+                foreach (var trait in wanted.Order(StringComparer.Ordinal))
+                {
+                    json.WriteStringValue(trait);
+                }
+
+                json.WriteEndArray();
+                json.WriteEndObject();
+            },
+            Version,
+            cancellationToken);
+    }
+
+    private async Task<bool> PutAsync(InstanceRow row, Destination destination, long? generation, CancellationToken cancellationToken)
+    {
+        using var response = await placement.SendAsync(
+            HttpMethod.Put,
+            $"/allocations/{row.Uuid}",
+            json =>
+            {
+                json.WriteStartObject();
+                json.WriteStartObject("allocations");
+                foreach (var (provider, resources) in destination.Allocations)
+                {
+                    json.WriteStartObject(provider);
+                    json.WriteStartObject("resources");
+                    foreach (var (resource, amount) in resources)
+                    {
+                        json.WriteNumber(resource, amount);
+                    }
+
+                    json.WriteEndObject();
+                    json.WriteEndObject();
+                }
+
+                json.WriteEndObject();
+                json.WriteString("project_id", row.ProjectId);
+                json.WriteString("user_id", row.UserId);
+                if (generation is { } known)
+                {
+                    json.WriteNumber("consumer_generation", known);
+                }
+                else
+                {
+                    json.WriteNull("consumer_generation");
+                }
+
+                json.WriteEndObject();
+            },
+            Version,
+            cancellationToken);
+        return response.StatusCode == HttpStatusCode.Conflict ? false
+            : response.IsSuccessStatusCode ? true
+            : throw new CloudException(
+                response.StatusCode >= HttpStatusCode.InternalServerError ? ErrorKind.ServiceUnavailable : (ErrorKind)(int)response.StatusCode,
+                $"Placement answered {(int)response.StatusCode} to the claim of instance {row.Uuid}.");
+    }
+}

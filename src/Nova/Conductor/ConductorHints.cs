@@ -1,0 +1,18 @@
+using SharpStack.Foundation;
+using SharpStack.Foundation.Bus;
+using SharpStack.Nova.Contracts;
+using SharpStack.Nova.Servers;
+
+namespace SharpStack.Nova.Conductor;
+
+/// <summary>Tells others to look at an instance; a hint that is lost costs time only.</summary>
+internal sealed class ConductorHints(IMessageBus bus)
+{
+    public static readonly BusContract<InstanceHint, Ack> InstanceChanged =
+        new(ConductorContract.Topic, "instance_changed", 1, NovaJson.Default.InstanceHint, NovaJson.Default.Ack);
+
+    public ValueTask ConductorAsync(string instanceId, long revision) => bus.CastAsync(InstanceChanged, new InstanceHint(instanceId, revision));
+
+    public ValueTask HostAsync(string host, string instanceId, long revision) =>
+        bus.CastAsync(ComputeContract.InstanceChanged, new InstanceHint(instanceId, revision), host);
+}

@@ -1,0 +1,500 @@
+using LinqToDB;
+using LinqToDB.Async;
+using Microsoft.Extensions.Logging;
+using SharpStack.Foundation;
+using SharpStack.Foundation.Configuration;
+using SharpStack.Foundation.Reconciling;
+using SharpStack.Foundation.Storage;
+using SharpStack.Nova.Clients;
+using SharpStack.Nova.Contracts;
+using SharpStack.Nova.Scheduling;
+using SharpStack.Nova.Servers;
+using SharpStack.Nova.Services;
+using SharpStack.Nova.Storage;
+
+namespace SharpStack.Nova.Conductor;
+
+/// <summary>
+/// Brings one instance nearer to what it should be: chooses a host, claims its resources, has its ports made, has the host look, and
+/// gives everything back when it is gone or failed. Each step is written down before the next one starts and may be done twice.
+/// </summary>
+internal sealed partial class InstanceReconciler : IAsyncDisposable
+{
+    /// <summary>How often a host is told again while it is waited for.</summary>
+    private static readonly TimeSpan Reminder = TimeSpan.FromSeconds(10);
+
+    private readonly NovaStore store;
+    private readonly IScheduler scheduler;
+    private readonly PlacementClient placement;
+    private readonly NeutronClient neutron;
+    private readonly HostRegistry hosts;
+    private readonly ConductorHints hints;
+    private readonly TimeProvider time;
+    private readonly ILogger<InstanceReconciler> log;
+    private readonly int maxAttempts;
+    private readonly Reconciler<string> reconciler;
+
+    public InstanceReconciler(
+        NovaStore store,
+        IScheduler scheduler,
+        PlacementClient placement,
+        NeutronClient neutron,
+        HostRegistry hosts,
+        ConductorHints hints,
+        ServiceConfig config,
+        TimeProvider time,
+        ILogger<InstanceReconciler> log)
+    {
+        this.store = store;
+        this.scheduler = scheduler;
+        this.placement = placement;
+        this.neutron = neutron;
+        this.hosts = hosts;
+        this.hints = hints;
+        this.time = time;
+        this.log = log;
+        maxAttempts = config.Get(SchedulerOptions.MaxAttempts);
+        reconciler = new Reconciler<string>(
+            "nova-instance",
+            ReconcileAsync,
+            ListAsync,
+            new ReconcilerOptions { Parallelism = 8, FirstRetry = TimeSpan.FromMilliseconds(500), LongestRetry = TimeSpan.FromSeconds(30), FullPeriod = TimeSpan.FromSeconds(30) },
+            time,
+            log);
+    }
+
+    /// <summary>Runs before each step, with its name: tests stop the conductor there as if it had been killed.</summary>
+    internal Func<string, Task>? BeforeStep { get; set; }
+
+    public void Start() => reconciler.Start();
+
+    public void Enqueue(string instanceId) => reconciler.Enqueue(instanceId);
+
+    public void EnqueueAll() => reconciler.EnqueueAll();
+
+    public ValueTask DisposeAsync() => reconciler.DisposeAsync();
+
+    private async Task<IReadOnlyCollection<string>> ListAsync(CancellationToken cancellationToken)
+    {
+        await using var session = store.Read();
+        var pending = await session.Actions.Where(action => action.Pending).Select(action => action.InstanceId).ToListAsync(cancellationToken);
+        var releasing = await session.Instances.Where(row => row.Release).Select(row => row.Uuid).ToListAsync(cancellationToken);
+        return [.. pending.Concat(releasing).Distinct()];
+    }
+
+    private async Task<ReconcileResult> ReconcileAsync(string instanceId, CancellationToken cancellationToken)
+    {
+        InstanceRow? row;
+        ActionRow? action;
+        await using (var session = store.Read())
+        {
+            row = await session.FindInstanceAsync(instanceId, cancellationToken);
+            action = row is null ? null : await session.PendingActionAsync(instanceId, cancellationToken);
+        }
+
+        if (row is null)
+        {
+            return ReconcileResult.Done;
+        }
+
+        if (row.Desired == DesiredState.Absent && !row.IsDeleted)
+        {
+            return await DeleteAsync(row, action, cancellationToken);
+        }
+
+        if (row.Release)
+        {
+            await ReleaseAsync(row, cancellationToken);
+            return ReconcileResult.Done;
+        }
+
+        return action is null ? ReconcileResult.Done
+            : action.Kind == InstanceActionKind.Create ? await BuildAsync(row, action, cancellationToken)
+            : await WaitForHostAsync(row, action, cancellationToken);
+    }
+
+    private async Task<ReconcileResult> BuildAsync(InstanceRow row, ActionRow action, CancellationToken cancellationToken)
+    {
+        if (IsLate(action))
+        {
+            return await FailBuildAsync(row, action, new FaultReport(500, $"Build of instance {row.Uuid} aborted: it did not end in time. Look at the service log of host {row.Host ?? "(none was chosen)"} and create the server again."), cancellationToken);
+        }
+
+        try
+        {
+            var fresh = false;
+            if (row.Host is null)
+            {
+                fresh = row.Network == NetworkStage.None;
+                if (await PlaceAsync(row, action, cancellationToken) is not { Desired: not DesiredState.Absent } placed)
+                {
+                    Enqueue(row.Uuid);
+                    return ReconcileResult.Done;
+                }
+
+                row = placed;
+            }
+
+            if (row.Network != NetworkStage.Bound)
+            {
+                if (await ConnectAsync(row, fresh, cancellationToken) is not { Desired: not DesiredState.Absent } connected)
+                {
+                    Enqueue(row.Uuid);
+                    return ReconcileResult.Done;
+                }
+
+                row = connected;
+                await hints.HostAsync(row.Host!, row.Uuid, row.Revision);
+                return Later(action);
+            }
+        }
+        catch (NoValidHostException failure)
+        {
+            return await FailBuildAsync(row, action, new FaultReport(500, failure.Message), cancellationToken);
+        }
+        catch (PortBindingException failure)
+        {
+            await TryNextHostAsync(row, action, failure.Message, cancellationToken);
+            Enqueue(row.Uuid);
+            return ReconcileResult.Done;
+        }
+        catch (CloudException failure) when (!failure.IsTransient && failure.Kind < ErrorKind.Internal)
+        {
+            return await FailBuildAsync(row, action, new FaultReport(500, $"Build of instance {row.Uuid} aborted: {failure.Message}"), cancellationToken);
+        }
+
+        if (!await hosts.IsUpAsync(row.Host!, cancellationToken))
+        {
+            await TryNextHostAsync(row, action, $"Host {row.Host} stopped reporting.", cancellationToken);
+            Enqueue(row.Uuid);
+            return ReconcileResult.Done;
+        }
+
+        await hints.HostAsync(row.Host!, row.Uuid, row.Revision);
+        return Later(action);
+    }
+
+    /// <summary>Chooses a host and claims its resources.</summary>
+    private async Task<InstanceRow?> PlaceAsync(InstanceRow row, ActionRow action, CancellationToken cancellationToken)
+    {
+        await StepAsync("schedule");
+        var started = time.NowMicroseconds();
+        var choice = await scheduler.SelectDestinationAsync(SpecOf(row), cancellationToken);
+        foreach (var destination in choice.Alternates.Prepend(choice.Selected))
+        {
+            await StepAsync("claim");
+            if (!await placement.ClaimAsync(row, destination, cancellationToken))
+            {
+                continue;
+            }
+
+            await StepAsync("host");
+            return await store.ChangeAsync(
+                row.Uuid,
+                async (session, instance) =>
+                {
+                    if (instance.Desired == DesiredState.Absent)
+                    {
+                        return false;
+                    }
+
+                    instance.Host = destination.Host;
+                    instance.Node = destination.Node;
+                    instance.ComputeNodeId = destination.ComputeNodeId;
+                    instance.AvailabilityZone = instance.RequestedZone ?? hosts.DefaultZone;
+                    instance.TaskState = TaskStates.Networking;
+                    instance.Network = NetworkStage.Started;
+                    await session.Actions.Where(other => other.Id == action.Id).Set(other => other.Attempts, other => other.Attempts + 1).UpdateAsync(cancellationToken);
+                    await session.AddEventAsync(
+                        new ActionEventRow { ActionId = action.Id, Event = "conductor_schedule_and_build_instances", StartedAt = started, FinishedAt = session.Now, Result = "Success" },
+                        cancellationToken);
+                    return true;
+                },
+                cancellationToken);
+        }
+
+        throw CloudException.Unavailable($"Others were quicker on all of the {choice.Alternates.Count + 1} hosts that were chosen for instance {row.Uuid}.");
+    }
+
+    /// <summary>Has the ports made and bound.</summary>
+    private async Task<InstanceRow?> ConnectAsync(InstanceRow row, bool fresh, CancellationToken cancellationToken)
+    {
+        await StepAsync("ports");
+        var (vifs, groups) = await neutron.EnsurePortsAsync(row, fresh, cancellationToken);
+        await StepAsync("network");
+        return await store.ChangeAsync(
+            row.Uuid,
+            instance =>
+            {
+                if (instance.Desired == DesiredState.Absent || instance.Host != row.Host)
+                {
+                    return false;
+                }
+
+                instance.NetworkInfo = StoredJson.Text(vifs);
+                instance.Addresses = StoredJson.Addresses(vifs);
+                instance.SecurityGroups = groups is null ? instance.SecurityGroups : StoredJson.Groups(groups);
+                instance.Network = NetworkStage.Bound;
+                instance.TaskState = TaskStates.Spawning;
+                return true;
+            },
+            cancellationToken);
+    }
+
+    /// <summary>Leaves a host that failed, for another one where attempts are left.</summary>
+    public Task<InstanceRow?> TryNextHostAsync(InstanceRow row, ActionRow action, string reason, CancellationToken cancellationToken) =>
+        store.ChangeAsync(
+            row.Uuid,
+            async (session, instance) =>
+            {
+                var current = await session.Actions.Where(other => other.Id == action.Id && other.Pending).FirstOrDefaultAsync(cancellationToken);
+                if (current is null || instance.Host != row.Host)
+                {
+                    return false;
+                }
+
+                await LeaveHostAsync(session, instance, current, new FaultReport(500, reason), cancellationToken);
+                return true;
+            },
+            cancellationToken);
+
+    /// <summary>As <see cref="TryNextHostAsync"/>, within a transaction.</summary>
+    public async Task LeaveHostAsync(NovaSession session, InstanceRow instance, ActionRow action, FaultReport fault, CancellationToken cancellationToken)
+    {
+        if (action.Attempts >= maxAttempts)
+        {
+            await FailAsync(
+                session,
+                instance,
+                action,
+                fault with
+                {
+                    Message = $"Exceeded maximum number of retries. Exceeded max scheduling attempts {maxAttempts} for instance {instance.Uuid}. Last exception: {fault.Message}",
+                },
+                cancellationToken);
+            return;
+        }
+
+        instance.IgnoredHosts = StoredJson.Text(StoredJson.Texts(instance.IgnoredHosts).Append(instance.Host!).Distinct());
+        instance.Host = null;
+        instance.Node = null;
+        instance.ComputeNodeId = null;
+        instance.TaskState = TaskStates.Scheduling;
+        instance.Network = NetworkStage.Started;
+    }
+
+    private async Task<ReconcileResult> FailBuildAsync(InstanceRow row, ActionRow action, FaultReport fault, CancellationToken cancellationToken)
+    {
+        var host = row.Host;
+        await StepAsync("fail");
+        var failed = await store.ChangeAsync(
+            row.Uuid,
+            async (session, instance) =>
+            {
+                if (instance.Desired == DesiredState.Absent)
+                {
+                    return false;
+                }
+
+                await FailAsync(session, instance, action, fault, cancellationToken);
+                return true;
+            },
+            cancellationToken);
+        LogFailed(row.Uuid, fault.Message);
+        if (host is not null && failed is not null)
+        {
+            await hints.HostAsync(host, row.Uuid, failed.Revision);
+        }
+
+        Enqueue(row.Uuid);
+        return ReconcileResult.Done;
+    }
+
+    /// <summary>Ends a build: the instance is in error with the reason, has no host, and what it holds is to be given back.</summary>
+    public static async Task FailAsync(NovaSession session, InstanceRow instance, ActionRow action, FaultReport fault, CancellationToken cancellationToken)
+    {
+        await session.AddEventAsync(
+            new ActionEventRow
+            {
+                ActionId = action.Id,
+                Event = "compute__do_build_and_run_instance",
+                Host = instance.Host,
+                StartedAt = action.StartedAt,
+                FinishedAt = session.Now,
+                Result = "Error",
+                Details = fault.Message,
+            },
+            cancellationToken);
+        await session.FinishAsync(action, failed: true, cancellationToken);
+        SetFault(session, instance, fault);
+        instance.VmState = VmStates.Error;
+        instance.TaskState = null;
+        instance.Host = null;
+        instance.Node = null;
+        instance.ComputeNodeId = null;
+        instance.Release = true;
+    }
+
+    public static void SetFault(NovaSession session, InstanceRow instance, FaultReport fault)
+    {
+        instance.FaultCode = fault.Code;
+        instance.FaultMessage = fault.Message;
+        instance.FaultDetails = fault.Details;
+        instance.FaultAt = session.Now;
+    }
+
+    /// <summary>An action that is the host's alone.</summary>
+    private async Task<ReconcileResult> WaitForHostAsync(InstanceRow row, ActionRow action, CancellationToken cancellationToken)
+    {
+        if (row.Host is not null && !IsLate(action))
+        {
+            await hints.HostAsync(row.Host, row.Uuid, row.Revision);
+            return Later(action);
+        }
+
+        await store.ChangeAsync(
+            row.Uuid,
+            async (session, instance) =>
+            {
+                if (await session.PendingActionAsync(row.Uuid, cancellationToken) is not { } pending || pending.Id != action.Id)
+                {
+                    return false;
+                }
+
+                await session.AddEventAsync(
+                    new ActionEventRow
+                    {
+                        ActionId = action.Id,
+                        Event = $"conductor_{action.Action}",
+                        Host = instance.Host,
+                        StartedAt = action.StartedAt,
+                        FinishedAt = session.Now,
+                        Result = "Error",
+                        Details = $"Host {instance.Host ?? "(none)"} did not end the action in time. See `openstack compute service list`, then try again.",
+                    },
+                    cancellationToken);
+                await session.FinishAsync(pending, failed: true, cancellationToken);
+                instance.TaskState = null;
+                instance.Desired = instance.VmState == VmStates.Stopped ? DesiredState.Stopped : DesiredState.Running;
+                return true;
+            },
+            cancellationToken);
+        return ReconcileResult.Done;
+    }
+
+    private async Task<ReconcileResult> DeleteAsync(InstanceRow row, ActionRow? action, CancellationToken cancellationToken)
+    {
+        var late = action is null || IsLate(action);
+        if (row.Host is not null && !row.Release && !late && await hosts.IsUpAsync(row.Host, cancellationToken))
+        {
+            await hints.HostAsync(row.Host, row.Uuid, row.Revision);
+            return Later(action!);
+        }
+
+        // The host has let go of it, never had it, or is down: it removes what it still has when it is back and asks.
+        var released = false;
+        try
+        {
+            await GiveBackAsync(row, cancellationToken);
+            released = true;
+        }
+        catch (CloudException failure) when (late)
+        {
+            LogNotReleased(row.Uuid, failure);
+        }
+
+        await StepAsync("deleted");
+        await store.ChangeAsync(
+            row.Uuid,
+            async (session, instance) =>
+            {
+                if (await session.PendingActionAsync(row.Uuid, cancellationToken) is { } pending)
+                {
+                    await session.FinishAsync(pending, failed: false, cancellationToken);
+                }
+
+                instance.VmState = VmStates.Deleted;
+                instance.TaskState = null;
+                instance.PowerState = PowerState.NoState;
+                instance.DeletedAt = session.Now;
+                instance.TerminatedAt = session.Now;
+                instance.Release = !released;
+                return true;
+            },
+            cancellationToken);
+        return ReconcileResult.Done;
+    }
+
+    /// <summary>Gives back what a failed build, or a deletion that could not wait, still holds.</summary>
+    private async Task ReleaseAsync(InstanceRow row, CancellationToken cancellationToken)
+    {
+        await GiveBackAsync(row, cancellationToken);
+        await StepAsync("released");
+        await store.WriteAsync(
+            async session =>
+            {
+                if (await session.FindInstanceAsync(row.Uuid, cancellationToken) is not { } instance)
+                {
+                    return;
+                }
+
+                instance.Release = false;
+                if (!instance.IsDeleted)
+                {
+                    instance.Network = NetworkStage.Started;
+                    instance.NetworkInfo = "[]";
+                    instance.Addresses = "{}";
+                }
+
+                await session.SaveAsync(instance, cancellationToken);
+            },
+            cancellationToken);
+    }
+
+    private async Task GiveBackAsync(InstanceRow row, CancellationToken cancellationToken)
+    {
+        await StepAsync("release ports");
+        await neutron.ReleasePortsAsync(row, cancellationToken);
+        await StepAsync("release allocation");
+        await placement.ReleaseAsync(row.Uuid, cancellationToken);
+    }
+
+    private static RequestSpec SpecOf(InstanceRow row) =>
+        new()
+        {
+            InstanceId = row.Uuid,
+            ProjectId = row.ProjectId,
+            UserId = row.UserId,
+            FlavorName = row.FlavorName,
+            Vcpus = row.Vcpus,
+            MemoryMb = row.MemoryMb,
+            RootGb = row.RootGb,
+            EphemeralGb = row.EphemeralGb,
+            SwapMb = row.SwapMb,
+            ExtraSpecs = StoredJson.Map(row.FlavorExtraSpecs),
+            ImageId = row.ImageId.Length > 0 ? row.ImageId : null,
+            ImageProperties = StoredJson.Image(row.Image)?.Properties ?? new Dictionary<string, string>(),
+            AvailabilityZone = row.RequestedZone,
+            ForcedHost = row.RequestedHost,
+            ForcedNode = row.RequestedNode,
+            IgnoredHosts = StoredJson.Texts(row.IgnoredHosts),
+            Hints = StoredJson.Hints(row.SchedulerHints),
+            PhysicalNetworks = [.. StoredJson.Networks(row.RequestedNetworks).Select(network => network.PhysicalNetwork).OfType<string>().Distinct()],
+        };
+
+    private bool IsLate(ActionRow action) => time.NowMicroseconds() > action.Deadline;
+
+    private ReconcileResult Later(ActionRow action)
+    {
+        var left = TimeSpan.FromMicroseconds(Math.Max(0, action.Deadline - time.NowMicroseconds())) + TimeSpan.FromMilliseconds(10);
+        return ReconcileResult.After(left < Reminder ? left : Reminder);
+    }
+
+    private Task StepAsync(string name) => BeforeStep?.Invoke(name) ?? Task.CompletedTask;
+
+    [LoggerMessage(EventId = 4001, Level = LogLevel.Warning, Message = "Instance {Id} was not built: {Reason}")]
+    private partial void LogFailed(string id, string reason);
+
+    [LoggerMessage(EventId = 4002, Level = LogLevel.Warning, Message = "Instance {Id} is deleted, but not all that it held could be given back yet")]
+    private partial void LogNotReleased(string id, Exception failure);
+}
