@@ -46,6 +46,7 @@ public sealed class GlanceModule : IServiceModule
             ServiceType = "image",
             DefaultPort = 9292,
             Errors = new WebObErrors(),
+            StrictSlashes = true,
             Policies = _ => policies,
             Map = static (routes, services) =>
             {

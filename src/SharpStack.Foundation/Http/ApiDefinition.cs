@@ -31,6 +31,9 @@ public sealed record ApiDefinition
     /// <summary>False where a token has no meaning and is not looked at: the metadata service, whose callers are instances.</summary>
     public bool ReadsTokens { get; init; } = true;
 
+    /// <summary>True where a path with a slash at its end is another one, which does not exist (Glance: <c>/v2/images/</c> is an image without an id).</summary>
+    public bool StrictSlashes { get; init; }
+
     /// <summary>Where it listens, if not on its port of the host's address: the metadata service inside network namespaces.</summary>
     public IReadOnlyList<System.Net.EndPoint>? EndPoints { get; init; }
 

@@ -100,6 +100,11 @@ internal sealed partial class ApiPipeline
         using var scope = RequestScope(log, requestId);
         try
         {
+            if (api.StrictSlashes && http.Request.Path.Value is { Length: > 1 } path && path.EndsWith('/'))
+            {
+                await UnroutedAsync(http);
+            }
+
             await next(http);
             if (http.Response.StatusCode == StatusCodes.Status405MethodNotAllowed && http.GetEndpoint()?.Metadata.GetMetadata<ApiRoute>() is null)
             {

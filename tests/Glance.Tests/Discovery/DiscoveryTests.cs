@@ -76,6 +76,16 @@ public sealed class DiscoveryTests
     }
 
     [Fact]
+    public async Task An_image_without_an_id_does_not_exist()
+    {
+        await using var cloud = await GlanceCloud.StartAsync();
+        using var client = cloud.Glance();
+        (await client.GetAsync("/v2/images/")).Expect(404);
+        (await client.DeleteAsync("/v2/images/")).Expect(404);
+        (await client.GetAsync("/v2/images")).Expect(200);
+    }
+
+    [Fact]
     public async Task Markup_in_a_request_is_not_markup_in_the_answer()
     {
         await using var cloud = await GlanceCloud.StartAsync();
