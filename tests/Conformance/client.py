@@ -11,6 +11,7 @@ import re
 import sys
 
 from openstackclient import shell
+from openstackclient.common import clientmanager
 
 
 def environment(path):
@@ -18,7 +19,16 @@ def environment(path):
         return dict(re.findall(r"^export (OS_\w+)=(.*)$", file.read(), re.MULTILINE))
 
 
+def forget_clients():
+    """The client keeps its sessions on a class, as its process serves one user: the next command has another."""
+    for owner in clientmanager.ClientManager.__mro__:
+        for cached in vars(owner).values():
+            if hasattr(cached, "_handle"):
+                cached._handle = None
+
+
 def run(arguments, output):
+    forget_clients()
     root = logging.getLogger("")
     for handler in list(root.handlers):
         root.removeHandler(handler)
