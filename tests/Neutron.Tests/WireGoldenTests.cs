@@ -1,0 +1,102 @@
+using System.Text.Json;
+using SharpStack.Neutron.Contracts;
+using SharpStack.TestKit;
+using static SharpStack.Neutron.Tests.NeutronCloud;
+
+namespace SharpStack.Neutron.Tests;
+
+/// <summary>Every member of OpenStack's own response samples is in our answers, in the same place and of the same type, but for those of extensions that are not listed.</summary>
+public sealed class WireGoldenTests
+{
+    private static readonly Dictionary<string, string[]> Absent = new()
+    {
+        ["network"] = ["dns_domain", "ipv4_address_scope", "ipv6_address_scope", "is_default", "l2_adjacency", "pvlan", "qinq", "qos_policy_id", "vlan_transparent"],
+        ["subnet"] = ["dns_publish_fixed_ip", "router:external", "segment_id"],
+        ["port"] =
+        [
+            "data_plane_status", "dns_assignment", "dns_domain", "dns_name", "hardware_offload_type", "ip_allocation", "propagate_uplink_status", "pvlan_community", "pvlan_type",
+            "qos_network_policy_id", "qos_policy_id", "resource_request", "device_profile", "numa_affinity_policy", "trunk_details", "hints", "trusted", "mac_learning_enabled",
+        ],
+        ["security_group_rule"] = ["belongs_to_default_sg", "remote_address_group_id", "tags"],
+        ["quota"] = ["floatingip", "rbac_policy", "router", "subnetpool"],
+        ["network_ip_availability"] = ["ip_availability_details"],
+        ["subnet_ip_availability"] = ["ip_availability_details"],
+    };
+
+    [Fact]
+    public async Task Answers_have_the_shapes_of_openstacks_samples()
+    {
+        await using var cloud = await StartAsync();
+        var network = (await cloud.CreateNetworkAsync(cloud.Admin, "{'name': 'n', 'provider:network_type': 'flat', 'provider:physical_network': 'physnet', 'availability_zone_hints': ['nova']}")).Id();
+        await cloud.AddAgentAsync(AgentTypes.OpenVSwitch, "compute1");
+        await cloud.AddAgentAsync(AgentTypes.Dhcp, "compute1", "{}");
+        var subnet = (await CreateAsync(
+            cloud.Admin, "subnets", $"{{'network_id': '{network}', 'ip_version': 4, 'cidr': '10.0.0.0/24', 'host_routes': [{{'destination': '10.9.0.0/16', 'nexthop': '10.0.0.9'}}], 'dns_nameservers': ['1.1.1.1']}}")).Id();
+        var port = (await CreateAsync(
+            cloud.Admin, "ports", $"{{'network_id': '{network}', 'binding:host_id': 'compute1', 'allowed_address_pairs': [{{'ip_address': '10.0.0.99'}}], 'extra_dhcp_opts': [{{'opt_name': 'mtu', 'opt_value': '1400'}}]}}")).Id();
+        var group = (await cloud.Admin.GetAsync("/v2.0/security-groups")).Json.GetProperty("security_groups")[0];
+        var agent = (await cloud.Admin.GetAsync("/v2.0/agents?host=compute1")).Json.GetProperty("agents")[0].Id();
+        foreach (var (sample, path) in ((string, string)[])
+        [
+            ("network-show-response", $"networks/{network}"), ("networks-list-response", "networks"), ("network-provider-show-response", $"networks/{network}"),
+            ("subnet-show-response", $"subnets/{subnet}"), ("subnets-list-response", "subnets"),
+            ("port-show-response", $"ports/{port}"), ("ports-list-response", "ports"), ("port-bind-show-response", $"ports/{port}"),
+            ("security-group-show-response", $"security-groups/{group.Id()}"), ("security-groups-list-response", "security-groups"),
+            ("security-group-rule-show-response", $"security-group-rules/{group.GetProperty("security_group_rules")[0].Id()}"), ("security-group-rules-list-response", "security-group-rules"),
+            ("agent-show-response", $"agents/{agent}"), ("agents-list-response", "agents"),
+            ("extensions-list-response", "extensions"), ("extension-show-response", "extensions/agent"),
+            ("quotas-list-for-project-response", $"quotas/{TestIdentities.DemoProject}"), ("quota-details-show-for-project-response", $"quotas/{TestIdentities.DemoProject}/details"),
+            ("network-ip-availability-show", $"network-ip-availabilities/{network}"), ("azs-list-response", "availability_zones"),
+        ])
+        {
+            Compare(sample, (await cloud.Admin.GetAsync($"/v2.0/{path}")).Expect(200));
+        }
+
+        Compare("versions-list-response", (await cloud.Admin.GetAsync("/")).Expect(200));
+    }
+
+    private static void Compare(string sample, TestAnswer answer)
+    {
+        using var stream = typeof(WireGoldenTests).Assembly.GetManifestResourceStream(sample)!;
+        using var expected = JsonDocument.Parse(stream);
+        Compare(sample, "", expected.RootElement, answer.Json);
+    }
+
+    private static void Compare(string sample, string resource, JsonElement expected, JsonElement actual)
+    {
+        if (expected.ValueKind == JsonValueKind.Null || actual.ValueKind == JsonValueKind.Null)
+        {
+            return;
+        }
+
+        Assert.True(Kind(expected) == Kind(actual), $"{sample}: {resource} is {actual.ValueKind}, the sample has {expected.ValueKind}");
+        switch (expected.ValueKind)
+        {
+            // What an agent says of itself, and how a port is plugged, is data.
+            case JsonValueKind.Object when resource is not ("configurations" or "binding:vif_details" or "binding:profile"):
+                foreach (var property in expected.EnumerateObject())
+                {
+                    if (actual.TryGetProperty(property.Name, out var value))
+                    {
+                        Compare(sample, property.Name, property.Value, value);
+                    }
+                    else
+                    {
+                        var kind = resource.EndsWith("ies", StringComparison.Ordinal) ? resource[..^3] + "y" : resource.TrimEnd('s');
+                        Assert.True(Absent.GetValueOrDefault(kind, []).Contains(property.Name), $"{sample}: {resource}.{property.Name} is missing in {actual.GetRawText()}");
+                    }
+                }
+
+                break;
+            case JsonValueKind.Array when expected.GetArrayLength() > 0:
+                foreach (var item in actual.EnumerateArray().Take(1))
+                {
+                    Compare(sample, resource, expected[0], item);
+                }
+
+                break;
+        }
+    }
+
+    private static JsonValueKind Kind(JsonElement element) => element.ValueKind == JsonValueKind.False ? JsonValueKind.True : element.ValueKind;
+}
