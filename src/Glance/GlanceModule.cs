@@ -36,6 +36,7 @@ public sealed class GlanceModule : IServiceModule
         context.Services.AddSingleton<TaskRepository>();
         context.Services.AddSingleton<IImageStoreType, FileStoreType>();
         context.Services.AddSingleton<ImageStores>();
+        context.Services.AddSingleton<UploadClaims>();
         context.Services.AddSingleton<ImageData>();
         context.Services.AddSingleton<StagingArea>();
         context.AddWorker<GlanceWorker>();

@@ -4,7 +4,6 @@ using System.Security.Cryptography;
 using LinqToDB;
 using LinqToDB.Async;
 using SharpStack.Foundation;
-using SharpStack.Foundation.Hosting;
 using SharpStack.Foundation.Storage;
 using SharpStack.Glance.Images;
 using SharpStack.Glance.Inspection;
@@ -14,7 +13,7 @@ using SharpStack.Glance.Stores;
 namespace SharpStack.Glance.Data;
 
 /// <summary>Brings data into images at constant memory: hashed and inspected on the way, visible whole or not at all.</summary>
-internal sealed class ImageData(GlanceDatabase database, ImageRepository images, ImageStores stores, GlanceConfig config, HostOptions host, TimeProvider time)
+internal sealed class ImageData(GlanceDatabase database, ImageRepository images, ImageStores stores, GlanceConfig config, UploadClaims claims, TimeProvider time)
 {
     private const int ChunkSize = 256 << 10;
     private const string HashAlgorithm = "sha512";
@@ -22,15 +21,12 @@ internal sealed class ImageData(GlanceDatabase database, ImageRepository images,
     /// <summary>Containers whose content is an archive, not a disk.</summary>
     private static readonly HashSet<string> Archives = ["ovf", "ova", "docker", "compressed"];
 
-    /// <summary>What the claims of a host begin with, so that its next start knows its own.</summary>
-    public static string ClaimPrefix(string hostName) => hostName + "_";
-
     /// <summary>Claims a queued image for one upload, stores the data and makes the image active; whatever goes wrong, it is queued again and nothing is left.</summary>
     /// <param name="length">Bytes announced; null where unknown.</param>
     public async Task UploadAsync(string imageId, Viewer viewer, Action<Image> check, string? store, PipeReader data, long? length, CancellationToken cancellationToken)
     {
         var (storeName, chosen) = stores.Select(store);
-        var claim = ClaimPrefix(host.HostName) + Guid.NewGuid().ToString("N");
+        var claim = claims.New();
         var image = await images.ChangeAsync(
             imageId,
             viewer,

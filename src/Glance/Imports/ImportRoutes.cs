@@ -3,7 +3,6 @@ using LinqToDB;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.DependencyInjection;
 using SharpStack.Foundation;
-using SharpStack.Foundation.Hosting;
 using SharpStack.Foundation.Http;
 using SharpStack.Foundation.Storage;
 using SharpStack.Glance.Data;
@@ -26,7 +25,7 @@ internal sealed class ImportRoutes
     private readonly ImportWorker worker;
     private readonly GlanceDatabase database;
     private readonly GlanceConfig config;
-    private readonly HostOptions host;
+    private readonly UploadClaims claims;
     private readonly TimeProvider time;
 
     private ImportRoutes(IServiceProvider services)
@@ -39,7 +38,7 @@ internal sealed class ImportRoutes
         worker = services.GetRequiredService<ImportWorker>();
         database = services.GetRequiredService<GlanceDatabase>();
         config = services.GetRequiredService<GlanceConfig>();
-        host = services.GetRequiredService<HostOptions>();
+        claims = services.GetRequiredService<UploadClaims>();
         time = services.GetRequiredService<TimeProvider>();
     }
 
@@ -63,7 +62,7 @@ internal sealed class ImportRoutes
         ImageDataRoutes.RequireBytes(context);
         var imageId = context.Route("image_id");
         var viewer = context.Viewer();
-        var claim = ImageData.ClaimPrefix(host.HostName) + Guid.NewGuid().ToString("N");
+        var claim = claims.New();
         var image = await images.ChangeAsync(
             imageId,
             viewer,
@@ -78,7 +77,7 @@ internal sealed class ImportRoutes
         try
         {
             var limit = await data.LimitAsync(image.Row, context.Http.Request.ContentLength, context.Aborted);
-            var size = await staging.WriteAsync(imageId, context.Http.Request.BodyReader, limit, context.Aborted);
+            var size = await staging.WriteAsync(imageId, claim, context.Http.Request.BodyReader, limit, context.Aborted);
             await images.ChangeAsync(
                 imageId,
                 viewer,

@@ -27,10 +27,10 @@ internal sealed class StagingArea(GlanceConfig config, HostOptions host)
     public Stream Open(string imageId) => new FileStream(PathOf(imageId), FileMode.Open, FileAccess.Read, FileShare.Read, bufferSize: 0, FileOptions.Asynchronous | FileOptions.SequentialScan);
 
     /// <returns>The number of bytes.</returns>
-    public async Task<long> WriteAsync(string imageId, PipeReader data, DataLimit limit, CancellationToken cancellationToken)
+    public async Task<long> WriteAsync(string imageId, string claim, PipeReader data, DataLimit limit, CancellationToken cancellationToken)
     {
         var path = PathOf(imageId);
-        var part = path + ".part";
+        var part = PartOf(claim);
         var chunk = ArrayPool<byte>.Shared.Rent(ChunkSize);
         try
         {
@@ -60,6 +60,17 @@ internal sealed class StagingArea(GlanceConfig config, HostOptions host)
             File.Delete(part);
         }
     }
+
+    /// <summary>Removes the unfinished files of those claims.</summary>
+    public void Abandon(Predicate<string> isLeftOver)
+    {
+        foreach (var path in Directory.EnumerateFiles(directory.Value, ".*.part").Where(path => isLeftOver(Path.GetFileNameWithoutExtension(path)[1..])))
+        {
+            File.Delete(path);
+        }
+    }
+
+    private string PartOf(string claim) => Path.Combine(directory.Value, $".{claim}.part");
 
     private string PathOf(string imageId) => Path.Combine(directory.Value, imageId);
 }

@@ -4,6 +4,7 @@ using SharpStack.Foundation.Hosting;
 using SharpStack.Foundation.Storage;
 using SharpStack.Glance.Data;
 using SharpStack.Glance.Images;
+using SharpStack.Glance.Imports;
 using SharpStack.Glance.Stores;
 
 namespace SharpStack.Glance.Storage;
@@ -19,15 +20,16 @@ internal sealed class GlanceDatabase(GlanceConfig config, HostOptions host) : IA
 }
 
 /// <summary>Opens the service's database and stores, and undoes what an earlier run of this host left half done.</summary>
-internal sealed class GlanceWorker(GlanceDatabase database, ImageStores stores, HostOptions host) : IWorker
+internal sealed class GlanceWorker(GlanceDatabase database, ImageStores stores, StagingArea staging, UploadClaims claims) : IWorker
 {
     public async Task StartAsync(CancellationToken cancellationToken)
     {
-        stores.Open();
-        var prefix = ImageData.ClaimPrefix(host.HostName);
+        stores.Abandon(claims.IsLeftOver);
+        staging.Abandon(claims.IsLeftOver);
+        var (ofHost, ofRun) = (claims.HostPrefix, claims.RunPrefix);
         await database.Service.WriteAsync(
             session => session.GetTable<ImageRow>()
-                .Where(row => row.Status == ImageStatus.Saving && row.Claim!.StartsWith(prefix))
+                .Where(row => row.Status == ImageStatus.Saving && row.Claim!.StartsWith(ofHost) && !row.Claim!.StartsWith(ofRun))
                 .Set(row => row.Status, ImageStatus.Queued)
                 .Set(row => row.Claim, (string?)null)
                 .Set(row => row.Revision, row => row.Revision + 1)

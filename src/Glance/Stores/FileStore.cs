@@ -62,9 +62,9 @@ internal sealed class FileStore : IImageStore
         return Task.CompletedTask;
     }
 
-    public void Abandon(string claimPrefix)
+    public void Abandon(Predicate<string> isLeftOver)
     {
-        foreach (var path in Directory.EnumerateFiles(directory, $".{claimPrefix}*.part"))
+        foreach (var path in Directory.EnumerateFiles(directory, ".*.part").Where(path => isLeftOver(Path.GetFileNameWithoutExtension(path)[1..])))
         {
             File.Delete(path);
         }

@@ -29,8 +29,8 @@ public interface IImageStore
     /// <summary>Deletes data; nothing happens where there is none.</summary>
     Task DeleteAsync(string location, CancellationToken cancellationToken);
 
-    /// <summary>Removes unfinished uploads whose claim begins so.</summary>
-    void Abandon(string claimPrefix);
+    /// <summary>Removes the unfinished uploads of those claims.</summary>
+    void Abandon(Predicate<string> isLeftOver);
 }
 
 /// <summary>Data on its way into a store; disposing before the commit leaves nothing.</summary>
