@@ -11,6 +11,7 @@ using SharpStack.Nova.Interfaces;
 using SharpStack.Nova.Keypairs;
 using SharpStack.Nova.Policies;
 using SharpStack.Nova.Quotas;
+using SharpStack.Nova.ServerGroups;
 using SharpStack.Nova.Servers;
 using SharpStack.Nova.Services;
 using SharpStack.Nova.Usage;
@@ -63,5 +64,6 @@ internal static class NovaApi
         services.GetRequiredService<ZoneRoutes>().Map(routes);
         services.GetRequiredService<ExternalEventRoutes>().Map(routes);
         services.GetRequiredService<UsageRoutes>().Map(routes);
+        services.GetRequiredService<ServerGroupRoutes>().Map(routes);
     }
 }

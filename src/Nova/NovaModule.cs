@@ -17,6 +17,7 @@ using SharpStack.Nova.Keypairs;
 using SharpStack.Nova.Metadata;
 using SharpStack.Nova.Quotas;
 using SharpStack.Nova.Scheduling;
+using SharpStack.Nova.ServerGroups;
 using SharpStack.Nova.Servers;
 using SharpStack.Nova.Services;
 using SharpStack.Nova.Storage;
@@ -113,6 +114,7 @@ public sealed class NovaModule : IServiceModule
         services.AddSingleton<ZoneRoutes>();
         services.AddSingleton<ExternalEventRoutes>();
         services.AddSingleton<UsageRoutes>();
+        services.AddSingleton<ServerGroupRoutes>();
     }
 
     private static void Add<T>(IServiceCollection services, ServiceConfig config, Func<IServiceProvider, ServiceConfig, T> create)

@@ -8,6 +8,7 @@ using SharpStack.Foundation.Storage;
 using SharpStack.Nova.Clients;
 using SharpStack.Nova.Contracts;
 using SharpStack.Nova.Scheduling;
+using SharpStack.Nova.ServerGroups;
 using SharpStack.Nova.Servers;
 using SharpStack.Nova.Services;
 using SharpStack.Nova.Storage;
@@ -179,7 +180,13 @@ internal sealed partial class InstanceReconciler : IAsyncDisposable
     {
         await StepAsync("schedule");
         var started = time.NowMicroseconds();
-        var choice = await scheduler.SelectDestinationAsync(SpecOf(row), cancellationToken);
+        GroupRule? group;
+        await using (var session = store.Read())
+        {
+            group = await ServerGroupStore.RuleOfAsync(session, row.Uuid, cancellationToken);
+        }
+
+        var choice = await scheduler.SelectDestinationAsync(SpecOf(row) with { Group = group }, cancellationToken);
         foreach (var destination in choice.Alternates.Prepend(choice.Selected))
         {
             await StepAsync("claim");
@@ -198,6 +205,7 @@ internal sealed partial class InstanceReconciler : IAsyncDisposable
                         return false;
                     }
 
+                    await ServerGroupStore.CheckAsync(session, row.Uuid, destination.Host, cancellationToken);
                     instance.Host = destination.Host;
                     instance.Node = destination.Node;
                     instance.ComputeNodeId = destination.ComputeNodeId;

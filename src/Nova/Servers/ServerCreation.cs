@@ -11,6 +11,7 @@ using SharpStack.Nova.Flavors;
 using SharpStack.Nova.InstanceActions;
 using SharpStack.Nova.Keypairs;
 using SharpStack.Nova.Quotas;
+using SharpStack.Nova.ServerGroups;
 using SharpStack.Nova.Storage;
 
 namespace SharpStack.Nova.Servers;
@@ -158,6 +159,12 @@ internal sealed class ServerCreation(
             };
             rows.Add(row with { Id = await session.Db.InsertWithInt64IdentityAsync(row, token: context.Aborted) });
             await session.StartAsync(ActionLog.New(context, row, "create", InstanceActionKind.Create, session.Now, limits), context.Aborted);
+        }
+
+        if (StoredJson.Hints(wanted.Hints).TryGetValue("group", out var hinted) && hinted.Count > 0)
+        {
+            var most = (await quotas.LimitsAsync(session, projectId, identity.UserId, context.Aborted)).ServerGroupMembers;
+            await ServerGroupStore.JoinAsync(session, hinted[0], projectId, [.. rows.Select(row => row.Uuid)], most, context.Aborted);
         }
 
         return rows;

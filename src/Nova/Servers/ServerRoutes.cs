@@ -7,6 +7,7 @@ using SharpStack.Nova.Conductor;
 using SharpStack.Nova.Contracts;
 using SharpStack.Nova.InstanceActions;
 using SharpStack.Nova.Services;
+using SharpStack.Nova.ServerGroups;
 using SharpStack.Nova.Storage;
 
 namespace SharpStack.Nova.Servers;
@@ -97,11 +98,12 @@ internal sealed class ServerRoutes(NovaStore store, ServerCreation creation, Hos
     {
         var writer = await ServerWriter.CreateAsync(context, () => hosts.StatusesAsync(session, context.Aborted));
         var userData = writer.NeedsUserData ? await session.UserDataAsync(row.Uuid, context.Aborted) : null;
+        var group = context.Since(71) ? await ServerGroupStore.UuidOfAsync(session, row.Uuid, context.Aborted) : null;
         await context.WriteJsonAsync(200, json =>
         {
             json.WriteStartObject();
             json.WritePropertyName("server");
-            writer.Write(json, row, userData, update: update);
+            writer.Write(json, row, userData, update: update, group: group);
             json.WriteEndObject();
         });
     }

@@ -66,7 +66,8 @@ internal sealed class ServerWriter
 
     /// <param name="list">Whether the server is one of a detailed list, which lacks what takes a query each.</param>
     /// <param name="update">Whether this answers an update, which shows less before 2.75.</param>
-    public void Write(Utf8JsonWriter json, InstanceRow row, string? userData, bool list = false, bool update = false)
+    /// <param name="group">UUID of the server's group; null for none.</param>
+    public void Write(Utf8JsonWriter json, InstanceRow row, string? userData, bool list = false, bool update = false, string? group = null)
     {
         var whole = !update || version >= 75;
         var status = row.IsDeleted ? "DELETED" : ServerStatus.Of(row.VmState, row.TaskState);
@@ -125,12 +126,12 @@ internal sealed class ServerWriter
             }
         }
 
-        WriteSince(json, row, list);
+        WriteSince(json, row, list, group);
         json.WriteEndObject();
     }
 
     /// <summary>What newer microversions add, in every answer alike.</summary>
-    private void WriteSince(Utf8JsonWriter json, InstanceRow row, bool list)
+    private void WriteSince(Utf8JsonWriter json, InstanceRow row, bool list, string? group)
     {
         if (version >= 9)
         {
@@ -165,6 +166,11 @@ internal sealed class ServerWriter
         if (version >= 71 && !list)
         {
             json.WriteStartArray("server_groups");
+            if (group is not null)
+            {
+                json.WriteStringValue(group);
+            }
+
             json.WriteEndArray();
         }
 
