@@ -37,7 +37,8 @@ public static partial class RouteWalk
     {
         using var client = cloud.Client(api, "nobody", microversion);
         var nobody = (await cloud.Get<Foundation.Identity.ITokenValidator>().ValidateAsync("nobody", TestContext.Current.CancellationToken))!;
-        var own = PolicyTarget.Of(("project_id", nobody.ProjectId), ("tenant_id", nobody.ProjectId), ("user_id", nobody.UserId), ("security_group:tenant_id", nobody.ProjectId));
+        var own = PolicyTarget.Of(("project_id", nobody.ProjectId), ("tenant_id", nobody.ProjectId), ("user_id", nobody.UserId), ("security_group:tenant_id", nobody.ProjectId),
+            ("target.user.id", nobody.UserId), ("target.credential.user_id", nobody.UserId));
         var policies = cloud.Host.Policies[api];
         foreach (var route in cloud.Host.Routes[api].All.Where(route => !route.IsPublic && !route.IsForEveryToken))
         {
@@ -55,7 +56,7 @@ public static partial class RouteWalk
 
     private static Task<TestAnswer> SendAsync(TestClient client, ApiRoute route)
     {
-        var path = Parameter().Replace(route.Pattern, _ => Guid.NewGuid().ToString());
+        var path = Parameter().Replace(route.Pattern, _ => Guid.NewGuid().ToString("N"));
         return client.SendAsync(new HttpMethod(route.Method), path, route.Method is "POST" or "PUT" or "PATCH" ? "{}" : null);
     }
 
