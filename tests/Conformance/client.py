@@ -1,17 +1,16 @@
 #!/usr/bin/python3
-"""Runs commands of the genuine `openstack` client in one process, which saves its second of start-up for each.
+"""Runs commands of the genuine `openstack` client, each in a copy of one process that has loaded it already: that saves its
+second of start-up.
 
 A request is one line: the path of an openrc file and the client's arguments, separated by \x1f. The answer is what the
 client printed (both streams), then a line of \x1e and the exit code."""
-import contextlib
-import io
-import logging
 import os
 import re
 import sys
+import tempfile
 
 from openstackclient import shell
-from openstackclient.common import clientmanager
+from openstackclient.common import clientmanager  # loads the plugins' modules too
 
 
 def environment(path):
@@ -19,40 +18,38 @@ def environment(path):
         return dict(re.findall(r"^export (OS_\w+)=(.*)$", file.read(), re.MULTILINE))
 
 
-def forget_clients():
-    """The client keeps its sessions on a class, as its process serves one user: the next command has another."""
-    for owner in clientmanager.ClientManager.__mro__:
-        for cached in vars(owner).values():
-            if hasattr(cached, "_handle"):
-                cached._handle = None
-
-
-def run(arguments, output):
-    forget_clients()
-    root = logging.getLogger("")
-    for handler in list(root.handlers):
-        root.removeHandler(handler)
-    with contextlib.redirect_stdout(output), contextlib.redirect_stderr(output):
-        try:
-            return shell.OpenStackShell().run(arguments)
-        except SystemExit as end:
-            return end.code or 0
-        except Exception as failure:  # what the command would print before it ends with 1
-            print(failure)
-            return 1
+def run(openrc, arguments, output):
+    """In the copy: ends it with the client's own exit code."""
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    os.dup2(output.fileno(), 1)
+    os.dup2(output.fileno(), 2)
+    for name in [name for name in os.environ if name.startswith("OS_")]:
+        del os.environ[name]
+    os.environ.update(environment(openrc))
+    code = 1
+    try:
+        code = shell.main(arguments)
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else 1
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code or 0)
 
 
 def main():
-    answers = sys.stdout
+    assert clientmanager.PLUGIN_MODULES
     for line in sys.stdin:
         openrc, *arguments = line.rstrip("\n").split("\x1f")
-        for name in [name for name in os.environ if name.startswith("OS_")]:
-            del os.environ[name]
-        os.environ.update(environment(openrc))
-        output = io.StringIO()
-        code = run(arguments, output)
-        answers.write(f"{output.getvalue()}\n\x1e{code}\n")
-        answers.flush()
+        with tempfile.TemporaryFile() as output:
+            child = os.fork()
+            if child == 0:
+                run(openrc, arguments, output)
+            code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+            output.seek(0)
+            text = output.read().decode(errors="replace")
+        sys.stdout.write(f"{text}\n\x1e{code}\n")
+        sys.stdout.flush()
 
 
 main()

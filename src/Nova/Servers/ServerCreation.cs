@@ -1,3 +1,4 @@
+using System.Net;
 using System.Security.Cryptography;
 using System.Text.Json;
 using LinqToDB;
@@ -153,7 +154,7 @@ internal sealed class ServerCreation(
                 Tags = server.TryGetProperty("tags", out var tags) ? StoredJson.Text(tags.EnumerateArray().Select(tag => tag.GetString()!).Distinct()) : "[]",
                 TrustedCerts = server.TryGetProperty("trusted_image_certificates", out var certs) && certs.ValueKind == JsonValueKind.Array ? certs.GetRawText() : null,
                 AccessIpV4 = server.Text("accessIPv4") ?? "",
-                AccessIpV6 = server.Text("accessIPv6") ?? "",
+                AccessIpV6 = CanonicalAddress(server.Text("accessIPv6")) ?? "",
                 CreatedAt = session.Now,
                 UpdatedAt = session.Now,
             };
@@ -210,6 +211,9 @@ internal sealed class ServerCreation(
             json.WriteEndObject();
         });
     }
+
+    /// <summary>An IPv6 address in the one form that all its spellings share; null and empty stay.</summary>
+    internal static string? CanonicalAddress(string? address) => IPAddress.TryParse(address, out var parsed) ? parsed.ToString() : address;
 
     private static (int Min, int Max) Counts(JsonElement server)
     {

@@ -125,7 +125,7 @@ internal sealed class ServerRoutes(NovaStore store, ServerCreation creation, Hos
                 instance.Hostname = body.Text("hostname") ?? instance.Hostname;
                 instance.DiskConfig = body.Text("OS-DCF:diskConfig") ?? instance.DiskConfig;
                 instance.AccessIpV4 = body.Text("accessIPv4") ?? instance.AccessIpV4;
-                instance.AccessIpV6 = body.Text("accessIPv6") ?? instance.AccessIpV6;
+                instance.AccessIpV6 = ServerCreation.CanonicalAddress(body.Text("accessIPv6")) ?? instance.AccessIpV6;
                 if (body.TryGetProperty("description", out var description))
                 {
                     instance.Description = description.GetString();
