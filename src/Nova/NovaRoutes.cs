@@ -174,6 +174,10 @@ internal static class NovaContext
             : throw CloudException.BadRequest($"Invalid input for field/attribute {name}. Value: {text}. {text} is not a whole number that fits 32 bits");
     }
 
+    /// <summary>An address in its shortest form; null where it is not given.</summary>
+    public static string? Address(this JsonElement value, string name) =>
+        value.Text(name) is not { } text ? null : System.Net.IPAddress.TryParse(text, out var address) ? address.ToString() : text;
+
     public static string? Text(this JsonElement value, string name) =>
         value.TryGetProperty(name, out var member) && member.ValueKind == JsonValueKind.String ? member.GetString() : null;
 }

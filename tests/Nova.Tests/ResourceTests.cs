@@ -226,6 +226,31 @@ public sealed class ResourceTests
     }
 
     [Fact]
+    public async Task An_action_that_this_cloud_does_not_have_is_said_to_be_missing()
+    {
+        await using var nova = await NovaCloud.StartAsync();
+        var id = await nova.BootAsync();
+        (await nova.Demo().PostAsync($"/v2.1/servers/{id}/action", """{"createImage": {"name": "i"}}""")).Expect(501);
+        (await nova.Demo().PostAsync($"/v2.1/servers/{Guid.NewGuid()}/action", """{"migrate": null}""")).Expect(404);
+    }
+
+    [Fact]
+    public async Task Limits_of_a_quota_class_are_the_defaults_of_projects()
+    {
+        await using var nova = await NovaCloud.StartAsync();
+        (await nova.Admin().PutAsync("/v2.1/os-quota-class-sets/default", """{"quota_class_set": {"instances": 7}}""")).Expect(200);
+        Assert.Equal(7, (await nova.Demo().GetAsync("/v2.1/limits")).Json.GetProperty("limits").GetProperty("absolute").GetProperty("maxTotalInstances").GetInt32());
+    }
+
+    [Fact]
+    public async Task An_access_address_is_kept_in_its_shortest_form()
+    {
+        await using var nova = await NovaCloud.StartAsync();
+        var id = await nova.CreateAsync(more: ", \"accessIPv6\": \"0000:0000:0000:0000:0000:babe:220.12.22.2\"");
+        Assert.Equal("::babe:dc0c:1602", (await nova.ShowAsync(id)).GetProperty("accessIPv6").GetString());
+    }
+
+    [Fact]
     public async Task Old_proxies_of_other_services_are_not_found()
     {
         await using var nova = await NovaCloud.StartAsync();

@@ -209,7 +209,7 @@ internal sealed class QuotaRoutes(NovaStore store, QuotaStore quotas)
     }
 
     private static IEnumerable<(string Resource, int Limit)> Given(JsonElement body) =>
-        Resources.Where(resource => body.TryGetProperty(resource, out _)).Select(resource =>
+        Resources.Concat(Injected.Concat(Networking).Select(entry => entry.Name)).Where(resource => body.TryGetProperty(resource, out _)).Select(resource =>
         {
             var limit = body.GetProperty(resource).Whole(resource);
             return limit >= -1 ? (resource, limit) : throw CloudException.BadRequest($"Invalid input for field/attribute {resource}. Value: {limit}. {limit} is less than the minimum of -1");
@@ -239,7 +239,7 @@ internal sealed class QuotaRoutes(NovaStore store, QuotaStore quotas)
             {
                 foreach (var (name, limit) in Injected)
                 {
-                    Write(name, limit, 0);
+                    Write(name, limits.Others.GetValueOrDefault(name, limit), 0);
                 }
             }
 
@@ -247,7 +247,7 @@ internal sealed class QuotaRoutes(NovaStore store, QuotaStore quotas)
             {
                 foreach (var (name, limit) in Networking)
                 {
-                    Write(name, limit, 0);
+                    Write(name, limits.Others.GetValueOrDefault(name, limit), 0);
                 }
             }
 

@@ -18,8 +18,11 @@ internal sealed record QuotaLimits(int Instances, int Cores, int Ram, int Metada
         "key_pairs" => KeyPairs,
         "server_groups" => ServerGroups,
         "server_group_members" => ServerGroupMembers,
-        _ => -1,
+        _ => Others.GetValueOrDefault(resource, -1),
     };
+
+    /// <summary>Limits that were set of what Nova does no more: kept and shown, without effect.</summary>
+    public IReadOnlyDictionary<string, int> Others { get; init; } = new Dictionary<string, int>();
 
     public QuotaLimits With(string resource, int limit) => resource switch
     {
@@ -30,7 +33,7 @@ internal sealed record QuotaLimits(int Instances, int Cores, int Ram, int Metada
         "key_pairs" => this with { KeyPairs = limit },
         "server_groups" => this with { ServerGroups = limit },
         "server_group_members" => this with { ServerGroupMembers = limit },
-        _ => this,
+        _ => this with { Others = new Dictionary<string, int>(Others) { [resource] = limit } },
     };
 }
 

@@ -28,11 +28,13 @@ internal sealed class ServerActionRoutes(
 
     private static readonly JsonSchema Group = JsonSchema.Object(true, ("name!", Schemas.Name));
 
-    /// <summary>Known actions of Nova that this cloud does not have, and the rule that would guard them.</summary>
-    private static readonly Dictionary<string, string> Missing = new()
-    {
-        ["createImage"] = "os_compute_api:servers:create_image",
-    };
+    /// <summary>Actions of Nova that this cloud does not have.</summary>
+    private static readonly HashSet<string> Missing =
+    [
+        "createImage", "rebuild", "resize", "confirmResize", "revertResize", "migrate", "os-migrateLive", "evacuate", "suspend", "resume", "pause", "unpause", "rescue",
+        "unrescue", "shelve", "unshelve", "shelveOffload", "createBackup", "changePassword", "addFixedIp", "removeFixedIp", "addFloatingIp", "removeFloatingIp",
+        "os-getVNCConsole", "os-getSPICEConsole", "os-getSerialConsole", "os-getRDPConsole", "trigger_crash_dump", "restore",
+    ];
 
     public void Map(NovaRoutes routes) =>
         routes.Post("/servers/{id}/action", ActAsync).Policy(
@@ -48,9 +50,7 @@ internal sealed class ServerActionRoutes(
             "os_compute_api:os-security-groups:add",
             "os_compute_api:os-security-groups:remove");
 
-    private Task ActAsync(ApiContext context) => ActOnAsync(context);
-
-    private async Task ActOnAsync(ApiContext context)
+    private async Task ActAsync(ApiContext context)
     {
         var body = await context.ReadJsonAsync();
         var members = body.ValueKind == JsonValueKind.Object ? body.EnumerateObject().ToList() : [];
@@ -101,10 +101,10 @@ internal sealed class ServerActionRoutes(
                 await groups.ChangeAsync(context, argument.GetProperty("name").GetString()!, name == "addSecurityGroup");
                 break;
             default:
-                if (Missing.TryGetValue(name, out var rule))
+                if (Missing.Contains(name))
                 {
                     await using var session = store.Read();
-                    await ServerRoutes.FindAsync(context, session, rule);
+                    await ServerRoutes.FindAsync(context, session, name == "createImage" ? "os_compute_api:servers:create_image" : "os_compute_api:servers:show");
                     throw new CloudException(ErrorKind.NotImplemented, $"The action {name} is not available in this cloud.");
                 }
 

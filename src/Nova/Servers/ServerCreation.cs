@@ -153,8 +153,8 @@ internal sealed class ServerCreation(
                 Metadata = StoredJson.Text(metadata),
                 Tags = server.TryGetProperty("tags", out var tags) ? StoredJson.Text(tags.EnumerateArray().Select(tag => tag.GetString()!).Distinct()) : "[]",
                 TrustedCerts = server.TryGetProperty("trusted_image_certificates", out var certs) && certs.ValueKind == JsonValueKind.Array ? certs.GetRawText() : null,
-                AccessIpV4 = server.Text("accessIPv4") ?? "",
-                AccessIpV6 = CanonicalAddress(server.Text("accessIPv6")) ?? "",
+                AccessIpV4 = server.Address("accessIPv4") ?? "",
+                AccessIpV6 = CanonicalAddress(server.Address("accessIPv6")) ?? "",
                 CreatedAt = session.Now,
                 UpdatedAt = session.Now,
             };

@@ -124,8 +124,8 @@ internal sealed class ServerRoutes(NovaStore store, ServerCreation creation, Hos
                 instance.Name = body.Text("name")?.Trim() ?? instance.Name;
                 instance.Hostname = body.Text("hostname") ?? instance.Hostname;
                 instance.DiskConfig = body.Text("OS-DCF:diskConfig") ?? instance.DiskConfig;
-                instance.AccessIpV4 = body.Text("accessIPv4") ?? instance.AccessIpV4;
-                instance.AccessIpV6 = ServerCreation.CanonicalAddress(body.Text("accessIPv6")) ?? instance.AccessIpV6;
+                instance.AccessIpV4 = body.Address("accessIPv4") ?? instance.AccessIpV4;
+                instance.AccessIpV6 = ServerCreation.CanonicalAddress(body.Address("accessIPv6")) ?? instance.AccessIpV6;
                 if (body.TryGetProperty("description", out var description))
                 {
                     instance.Description = description.GetString();

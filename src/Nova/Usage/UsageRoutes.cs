@@ -38,6 +38,12 @@ internal sealed class UsageRoutes(NovaStore store)
 
     private async Task ListAsync(ApiContext context)
     {
+        if (context.Http.Request.Path.Value!.EndsWith('/'))
+        {
+            // A project was meant, and its id is empty.
+            throw CloudException.NotFound("The resource could not be found.");
+        }
+
         context.Enforce();
         await using var session = store.Read();
         var (start, stop) = Period(context, session.Now);
