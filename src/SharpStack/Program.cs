@@ -25,6 +25,9 @@ try
         case ["keystone", .. var words]:
             await KeystoneCommands.RunAsync(words, time, interrupted.Token);
             return 0;
+        case ["db", .. var words]:
+            await DatabaseCommand.RunAsync(words, Console.Out, time);
+            return 0;
         case ["config", .. var words]:
             ConfigCommand.Run(words, time);
             return 0;
@@ -66,7 +69,7 @@ void Interrupt(object? sender, ConsoleCancelEventArgs key)
 static void Help(TextWriter output)
 {
     output.WriteLine("usage: sharpstack COMMAND");
-    foreach (var usage in new[] { UpCommand.Usage, DownCommand.Usage, ServeCommand.Usage, DoctorCommand.Usage, ConfigCommand.Usage, KeystoneCommands.Usage, PolicyCommand.Usage, RoutesCommand.Usage })
+    foreach (var usage in new[] { UpCommand.Usage, DownCommand.Usage, ServeCommand.Usage, DoctorCommand.Usage, ConfigCommand.Usage, DatabaseCommand.Usage, KeystoneCommands.Usage, PolicyCommand.Usage, RoutesCommand.Usage })
     {
         output.WriteLine($"  {usage}");
     }
