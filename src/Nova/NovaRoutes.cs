@@ -3,6 +3,7 @@ using System.Text.Json;
 using SharpStack.Foundation;
 using SharpStack.Foundation.Http;
 using SharpStack.Foundation.Policy;
+using SharpStack.Foundation.Storage;
 
 namespace SharpStack.Nova;
 
@@ -65,6 +66,11 @@ internal static class NovaContext
 {
     /// <summary>What a list gives at most, as <c>[api] max_limit</c> says by default.</summary>
     public const int MaxLimit = 1000;
+
+    private static readonly string[] TimeFormats =
+    [
+        "yyyy-MM-dd'T'HH:mm:ss.FFFFFFFK", "yyyy-MM-dd HH:mm:ss.FFFFFFFK", "yyyy-MM-dd'T'HH:mmK", "yyyy-MM-dd HH:mmK", "yyyy-MM-dd", "yyyyMMdd'T'HHmmssK",
+    ];
 
     public static bool Since(this ApiContext context, int minor) => context.Version.Minor >= minor;
 
@@ -173,6 +179,13 @@ internal static class NovaContext
             ? (int)number
             : throw CloudException.BadRequest($"Invalid input for field/attribute {name}. Value: {text}. {text} is not a whole number that fits 32 bits");
     }
+
+    /// <summary>A time of the query as ISO 8601 has it, in microseconds since 1970; null where it is not given.</summary>
+    public static long? Instant(this ApiContext context, string name) =>
+        context.Query[name] is not { } text ? null
+        : DateTimeOffset.TryParseExact(text, TimeFormats, CultureInfo.InvariantCulture, DateTimeStyles.AssumeUniversal | DateTimeStyles.AdjustToUniversal, out var time)
+            ? Timestamps.ToMicroseconds(time)
+            : throw CloudException.BadRequest($"Invalid input for query parameters {name}. Value: {text}. '{text}' is not a 'date-time'");
 
     /// <summary>An address in its shortest form; null where it is not given.</summary>
     public static string? Address(this JsonElement value, string name) =>

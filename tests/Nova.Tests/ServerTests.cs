@@ -186,6 +186,9 @@ public sealed class ServerTests
 
         Assert.Equal(["many-1", "many-2", "many-3", "many-4", "many-5"], names);
         Assert.Equal(
+            "Invalid input for query parameters changes-since. Value: 2011/01/01. '2011/01/01' is not a 'date-time'",
+            (await nova.Demo().GetAsync("/v2.1/servers?changes-since=2011/01/01")).Expect(400).Json.GetProperty("badRequest").GetProperty("message").GetString());
+        Assert.Equal(
             "marker [nothing] not found",
             (await nova.Demo().GetAsync("/v2.1/servers?marker=nothing")).Expect(400).Json.GetProperty("badRequest").GetProperty("message").GetString());
     }

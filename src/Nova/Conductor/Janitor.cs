@@ -63,7 +63,7 @@ internal sealed partial class Janitor : IAsyncDisposable
 
         foreach (var batch in holders.Chunk(500))
         {
-            await store.WriteAsync(
+            var released = await store.WriteAsync(
                 async session =>
                 {
                     var left = await session.Instances
@@ -76,10 +76,12 @@ internal sealed partial class Janitor : IAsyncDisposable
                         LogLeftOver(row.Uuid);
                         row.Release = true;
                         await session.SaveAsync(row, cancellationToken);
-                        instances.Enqueue(row.Uuid);
                     }
+
+                    return left;
                 },
                 cancellationToken);
+            released.ForEach(row => instances.Enqueue(row.Uuid));
         }
 
         return ReconcileResult.Done;

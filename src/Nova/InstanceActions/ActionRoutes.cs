@@ -1,4 +1,3 @@
-using System.Globalization;
 using System.Text.Json;
 using LinqToDB;
 using LinqToDB.Async;
@@ -47,8 +46,8 @@ internal sealed class ActionRoutes(NovaStore store)
         var limit = paged ? context.PageLimit() : int.MaxValue;
         if (paged)
         {
-            var since = Time(context, "changes-since");
-            var before = context.Since(66) ? Time(context, "changes-before") : null;
+            var since = context.Instant("changes-since");
+            var before = context.Since(66) ? context.Instant("changes-before") : null;
             if (since > before)
             {
                 throw CloudException.BadRequest("The value of changes-since must be less than or equal to changes-before.");
@@ -164,9 +163,4 @@ internal sealed class ActionRoutes(NovaStore store)
 
         json.WriteEndObject();
     }
-
-    private static long? Time(ApiContext context, string name) =>
-        context.Query[name] is not { } text ? null
-        : DateTimeOffset.TryParse(text, CultureInfo.InvariantCulture, DateTimeStyles.AssumeUniversal | DateTimeStyles.AdjustToUniversal, out var time) ? Timestamps.ToMicroseconds(time)
-        : throw CloudException.BadRequest($"Invalid input for query parameters {name}. Value: {text}. '{text}' is not a 'date-time'");
 }

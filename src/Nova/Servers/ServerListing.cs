@@ -5,7 +5,6 @@ using LinqToDB;
 using LinqToDB.Async;
 using SharpStack.Foundation;
 using SharpStack.Foundation.Http;
-using SharpStack.Foundation.Storage;
 using SharpStack.Nova.Contracts;
 using SharpStack.Nova.Storage;
 
@@ -246,13 +245,13 @@ internal sealed class ServerListing(ApiContext context, NovaSession session)
                 query = query.Where(row => row.AccessIpV6 == value);
                 break;
             case "changes-since":
-                var since = Time(name, value);
+                var since = context.Instant(name)!.Value;
                 query = query.Where(row => row.UpdatedAt >= since);
                 break;
             case "changes-before":
-                var before = Time(name, value);
+                var before = context.Instant(name)!.Value;
                 query = query.Where(row => row.UpdatedAt <= before);
-                if (context.Query["changes-since"] is { } first && Time("changes-since", first) > before)
+                if (context.Instant("changes-since") > before)
                 {
                     throw CloudException.BadRequest("The value of changes-since must be less than or equal to changes-before.");
                 }
@@ -466,9 +465,4 @@ internal sealed class ServerListing(ApiContext context, NovaSession session)
 
     private static int Number(string name, string value) =>
         int.TryParse(value, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out var number) ? number : throw CloudException.BadRequest($"Invalid filter field: {name}.");
-
-    private static long Time(string name, string value) =>
-        DateTimeOffset.TryParse(value, CultureInfo.InvariantCulture, DateTimeStyles.AssumeUniversal | DateTimeStyles.AdjustToUniversal, out var time)
-            ? Timestamps.ToMicroseconds(time)
-            : throw CloudException.BadRequest($"Invalid input for query parameters {name}. Value: {value}. '{value}' is not a 'date-time'");
 }
