@@ -62,7 +62,7 @@ internal sealed class FakeConductor : IAsyncDisposable
     }
 
     public PendingAction NewAction(InstanceActionKind kind, TimeSpan? limit = null) =>
-        new(Interlocked.Increment(ref lastAction), kind, $"req-{lastAction}", DateTimeOffset.UtcNow + (limit ?? TimeSpan.FromMinutes(5)));
+        new(Interlocked.Increment(ref lastAction), kind, $"req-{lastAction}", TimeProvider.System.GetUtcNow() + (limit ?? TimeSpan.FromMinutes(5)));
 
     public async Task ChangeAsync(string id, Func<InstanceSpec, InstanceSpec> change)
     {

@@ -65,7 +65,7 @@ public sealed class InstanceReconcilerTests : IAsyncDisposable
     [Fact]
     public async Task Ports_that_are_not_wired_in_time_fail_the_instance_and_leave_nothing()
     {
-        var time = new FakeTimeProvider(DateTimeOffset.UtcNow);
+        var time = new FakeTimeProvider(TimeProvider.System.GetUtcNow());
         var instance = conductor.Add(each => each with { Ports = [Port(plugged: false)], Action = conductor.NewAction(InstanceActionKind.Create, TimeSpan.FromHours(1)) });
         await StartAsync(time);
         await Wait.UntilAsync(() => driver.Calls.Contains("prepare"));
@@ -84,7 +84,7 @@ public sealed class InstanceReconcilerTests : IAsyncDisposable
     public async Task With_vif_plugging_is_fatal_off_the_guest_runs_all_the_same()
     {
         config.With("DEFAULT", "vif_plugging_is_fatal", "false");
-        var time = new FakeTimeProvider(DateTimeOffset.UtcNow);
+        var time = new FakeTimeProvider(TimeProvider.System.GetUtcNow());
         var instance = conductor.Add(each => each with { Ports = [Port(plugged: false)], Action = conductor.NewAction(InstanceActionKind.Create, TimeSpan.FromHours(1)) });
         await StartAsync(time);
         await Wait.UntilAsync(() => driver.Calls.Contains("prepare"));
@@ -337,7 +337,7 @@ public sealed class InstanceReconcilerTests : IAsyncDisposable
     [Fact]
     public async Task A_guest_that_does_not_obey_loses_its_power_after_the_shutdown_timeout()
     {
-        var time = new FakeTimeProvider(DateTimeOffset.UtcNow);
+        var time = new FakeTimeProvider(TimeProvider.System.GetUtcNow());
         var instance = await RunningAsync(time);
         driver.Obeys = false;
 

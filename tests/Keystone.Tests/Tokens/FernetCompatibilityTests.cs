@@ -83,7 +83,7 @@ public class FernetCompatibilityTests
     {
         using var key = FernetKey.Parse(PrimaryKey);
         using var other = FernetKey.Parse(FernetKey.Generate());
-        var token = key.Encrypt("payload"u8, DateTimeOffset.UtcNow);
+        var token = key.Encrypt("payload"u8, TimeProvider.System.GetUtcNow());
         var bytes = Base64Url.DecodeFromChars(token);
         var buffer = new byte[64];
 
