@@ -19,7 +19,8 @@ internal sealed record CachedImage(string Path, long Size);
 internal sealed partial class ImageCache : IAsyncDisposable
 {
     /// <summary>Nova's limits for qemu-img, which reads what users upload.</summary>
-    private static readonly CommandLimits ConvertLimits = new(TimeSpan.FromMinutes(30), ProcessorSeconds: 1200, AddressSpace: 1L << 30);
+    // Each of qemu-img's threads reserves 64 MiB of addresses for its heap, and on a busy machine there are many at once: 1 GiB is too little.
+    private static readonly CommandLimits ConvertLimits = new(TimeSpan.FromMinutes(30), ProcessorSeconds: 1200, AddressSpace: 4L << 30);
 
     private const int BufferSize = 1 << 20;
 
