@@ -1,6 +1,5 @@
 using System.Text.Json.Nodes;
 using Microsoft.Extensions.Logging;
-using SharpStack.Foundation;
 using SharpStack.Foundation.Bus;
 using SharpStack.Foundation.Hosting;
 using SharpStack.Foundation.Reconciling;
@@ -12,27 +11,22 @@ namespace SharpStack.Neutron.Agents.Simulated;
 /// The agents of a host without a data plane, on the contracts of the real ones: each port that is bound to the host is "wired" as soon as it
 /// is seen, each network's DHCP "answers". The counterpart of Nova's fake compute driver: the control plane is whole and real.
 /// </summary>
-internal sealed partial class SimulatedAgents : IWorker, IAsyncDisposable
+internal sealed class SimulatedAgents : IWorker, IAsyncDisposable
 {
     private static readonly TimeSpan ReportInterval = TimeSpan.FromSeconds(30);
 
     private readonly string host;
     private readonly IMessageBus bus;
-    private readonly TimeProvider time;
-    private readonly ILogger log;
     private readonly JsonObject mappings = [];
     private readonly Reconciler<string> ports;
     private readonly Reconciler<string> networks;
     private readonly List<IDisposable> served = [];
-    private readonly CancellationTokenSource stopping = new();
-    private Task reporting = Task.CompletedTask;
+    private readonly AgentHeartbeat[] heartbeats;
 
     public SimulatedAgents(HostOptions options, IMessageBus bus, TimeProvider time, ILogger<SimulatedAgents> log)
     {
         host = options.HostName;
         this.bus = bus;
-        this.time = time;
-        this.log = log;
         foreach (var (physicalNetwork, bridge) in options.Configs.TryGetValue("neutron", out var config) ? config.Get(AgentOptions.BridgeMappings) : AgentOptions.BridgeMappings.Default)
         {
             mappings[physicalNetwork] = bridge;
@@ -41,6 +35,11 @@ internal sealed partial class SimulatedAgents : IWorker, IAsyncDisposable
         var manyAtOnce = new ReconcilerOptions { Parallelism = 8 };
         ports = new Reconciler<string>("simulated-ports", WireAsync, ListPortsAsync, manyAtOnce, time, log);
         networks = new Reconciler<string>("simulated-dhcp", ServeNetworkAsync, ListNetworksAsync, manyAtOnce, time, log);
+        heartbeats =
+        [
+            new AgentHeartbeat(bus, SwitchReport, ports.EnqueueAll, ReportInterval, time, log),
+            new AgentHeartbeat(bus, DhcpReport, networks.EnqueueAll, ReportInterval, time, log),
+        ];
     }
 
     public Task StartAsync(CancellationToken cancellationToken)
@@ -50,7 +49,11 @@ internal sealed partial class SimulatedAgents : IWorker, IAsyncDisposable
         served.Add(bus.Serve(DhcpContracts.NetworkChanged, host, (hint, _) => Look(networks, hint.NetworkId)));
         served.Add(bus.Serve(DhcpContracts.PortChanged, host, LeaseAsync));
         bus.Reconnected += LookAtAll;
-        reporting = ReportAsync();
+        foreach (var heartbeat in heartbeats)
+        {
+            heartbeat.Start();
+        }
+
         ports.Start();
         networks.Start();
         return Task.CompletedTask;
@@ -60,17 +63,17 @@ internal sealed partial class SimulatedAgents : IWorker, IAsyncDisposable
     {
         bus.Reconnected -= LookAtAll;
         served.ForEach(registration => registration.Dispose());
-        await stopping.CancelAsync();
-        await reporting;
+        foreach (var heartbeat in heartbeats)
+        {
+            await heartbeat.DisposeAsync();
+        }
+
         await ports.DisposeAsync();
         await networks.DisposeAsync();
     }
 
-    public ValueTask DisposeAsync()
-    {
-        stopping.Dispose();
-        return ValueTask.CompletedTask;
-    }
+    /// <summary>Stopped already as a rule: stopping again does nothing.</summary>
+    public async ValueTask DisposeAsync() => await StopAsync(CancellationToken.None);
 
     private static Task<Ack> Look(Reconciler<string> reconciler, string key)
     {
@@ -133,49 +136,13 @@ internal sealed partial class SimulatedAgents : IWorker, IAsyncDisposable
     private Task<Ack> LeaseAsync(PortHint hint, CancellationToken cancellationToken) =>
         bus.CallAsync(DhcpContracts.ReportReady, new DhcpReadyReport(host, [hint.PortId]), cancellationToken: cancellationToken);
 
-    private async Task ReportAsync()
-    {
-        using var timer = new PeriodicTimer(ReportInterval, time);
-        var start = true;
-        try
-        {
-            do
-            {
-                start = !await ReportAllAsync(start) && start;
-            }
-            while (await timer.WaitForNextTickAsync(stopping.Token));
-        }
-        catch (OperationCanceledException)
-        {
-        }
-    }
+    private AgentReport SwitchReport(bool start) => new(
+        AgentTypes.OpenVSwitch,
+        AgentTypes.OpenVSwitchBinary,
+        host,
+        new JsonObject { ["bridge_mappings"] = mappings.DeepClone(), ["integration_bridge"] = "br-int", ["datapath_type"] = "netdev" },
+        start);
 
-    private async Task<bool> ReportAllAsync(bool start)
-    {
-        AgentReport[] reports =
-        [
-            new(AgentTypes.OpenVSwitch, AgentTypes.OpenVSwitchBinary, host, new JsonObject { ["bridge_mappings"] = mappings.DeepClone(), ["integration_bridge"] = "br-int", ["datapath_type"] = "netdev" }, start),
-            new(AgentTypes.Dhcp, AgentTypes.DhcpBinary, host, new JsonObject { ["dhcp_driver"] = "simulated" }, start, Topic: NeutronTopics.DhcpAgent),
-        ];
-        try
-        {
-            foreach (var report in reports)
-            {
-                if ((await bus.CallAsync(AgentContracts.ReportState, report, cancellationToken: stopping.Token)).NeedsResync)
-                {
-                    LookAtAll();
-                }
-            }
-
-            return true;
-        }
-        catch (CloudException failure)
-        {
-            LogNotReported(failure);
-            return false;
-        }
-    }
-
-    [LoggerMessage(EventId = 5901, Level = LogLevel.Warning, Message = "The simulated agents could not report; they will try again")]
-    private partial void LogNotReported(Exception failure);
+    private AgentReport DhcpReport(bool start) =>
+        new(AgentTypes.Dhcp, AgentTypes.DhcpBinary, host, new JsonObject { ["dhcp_driver"] = "simulated" }, start, Topic: NeutronTopics.DhcpAgent);
 }
