@@ -19,8 +19,6 @@ namespace SharpStack.Neutron.Agents.OpenVSwitch;
 /// </summary>
 internal sealed partial class OpenVSwitchAgent : IWorker, IAsyncDisposable
 {
-    private static readonly TimeSpan ReportRetry = TimeSpan.FromSeconds(1);
-
     private readonly AgentSettings settings;
     private readonly IMessageBus bus;
     private readonly TimeProvider time;
@@ -32,7 +30,7 @@ internal sealed partial class OpenVSwitchAgent : IWorker, IAsyncDisposable
     private OpenFlowController? controller;
     private HostWiring? wiring;
     private Reconciler<WorkItem>? reconciler;
-    private Task reporting = Task.CompletedTask;
+    private AgentHeartbeat? heartbeat;
     private bool databaseLost;
     private bool reconciling;
 
@@ -103,7 +101,8 @@ internal sealed partial class OpenVSwitchAgent : IWorker, IAsyncDisposable
         }));
         controller.Start();
         vswitch.Database.Start();
-        reporting = ReportAsync();
+        heartbeat = new AgentHeartbeat(bus, Report, () => reconciler.Enqueue(WorkItem.Host), settings.ReportInterval, time, log);
+        heartbeat.Start();
         return Task.CompletedTask;
     }
 
@@ -121,7 +120,11 @@ internal sealed partial class OpenVSwitchAgent : IWorker, IAsyncDisposable
         // Flows and ports stay as they are: traffic goes on while no agent runs.
         await stopping.CancelAsync();
         served.ForEach(registration => registration.Dispose());
-        await reporting;
+        if (heartbeat is not null)
+        {
+            await heartbeat.DisposeAsync();
+        }
+
         if (reconciler is not null)
         {
             bus.Reconnected -= reconciler.EnqueueAll;
@@ -221,36 +224,7 @@ internal sealed partial class OpenVSwitchAgent : IWorker, IAsyncDisposable
         return false;
     }
 
-    private async Task ReportAsync()
-    {
-        var first = true;
-        while (!stopping.IsCancellationRequested)
-        {
-            var pause = settings.ReportInterval;
-            try
-            {
-                var report = new AgentReport(AgentTypes.OpenVSwitch, AgentTypes.OpenVSwitchBinary, settings.Host, Configurations(), first);
-                var answer = await bus.CallAsync(AgentContracts.ReportState, report, cancellationToken: stopping.Token);
-                if (!first && (answer.NeedsResync || answer.Status == "revived"))
-                {
-                    reconciler!.Enqueue(WorkItem.Host);
-                }
-
-                first = false;
-            }
-            catch (OperationCanceledException) when (stopping.IsCancellationRequested)
-            {
-                return;
-            }
-            catch (Exception failure)
-            {
-                LogReportFailed(failure.Message);
-                pause = ReportRetry < pause ? ReportRetry : pause;
-            }
-
-            await Task.Delay(pause, time, stopping.Token).ContinueWith(static _ => { }, CancellationToken.None, TaskContinuationOptions.ExecuteSynchronously, TaskScheduler.Default);
-        }
-    }
+    private AgentReport Report(bool first) => new(AgentTypes.OpenVSwitch, AgentTypes.OpenVSwitchBinary, settings.Host, Configurations(), first);
 
     /// <summary>What the API shows of the agent, by the names of OpenStack's.</summary>
     private JsonObject Configurations() => new()
@@ -286,7 +260,4 @@ internal sealed partial class OpenVSwitchAgent : IWorker, IAsyncDisposable
 
     [LoggerMessage(EventId = 6115, Level = LogLevel.Information, Message = "The Open vSwitch database at {Connection} is back")]
     private partial void LogDatabaseBack(string connection);
-
-    [LoggerMessage(EventId = 6116, Level = LogLevel.Warning, Message = "The agent's report did not reach the server: {Reason}")]
-    private partial void LogReportFailed(string reason);
 }
