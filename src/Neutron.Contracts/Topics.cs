@@ -1,16 +1,18 @@
+using SharpStack.Foundation.Bus;
+
 namespace SharpStack.Neutron.Contracts;
 
 /// <summary>Who serves what.</summary>
 public static class NeutronTopics
 {
     /// <summary>The server: questions and reports of agents; any server process may answer.</summary>
-    public const string Server = "q-plugin";
+    public static readonly BusTopic Server = new("neutron", "q-plugin");
 
     /// <summary>OVS agents, each also at its host.</summary>
-    public const string OpenVSwitchAgent = "q-agent-notifier";
+    public static readonly BusTopic OpenVSwitchAgent = new("neutron", "q-agent-notifier");
 
     /// <summary>DHCP agents, each also at its host.</summary>
-    public const string DhcpAgent = "dhcp_agent";
+    public static readonly BusTopic DhcpAgent = new("neutron", "dhcp_agent");
 }
 
 /// <summary>Neutron's names of the agents, as <c>openstack network agent list</c> shows them: type, binary.</summary>

@@ -5,7 +5,7 @@ namespace SharpStack.Nova.Contracts;
 /// <summary>What Nova tells and asks a compute host; always addressed to one host.</summary>
 public static class ComputeContract
 {
-    public const string Topic = "nova-compute";
+    public static readonly BusTopic Topic = new("nova", "nova-compute");
 
     /// <summary>A hint: the instance, one of its ports (plugged, unplugged) or its pending action changed; look at it.</summary>
     public static readonly BusContract<InstanceHint, Ack> InstanceChanged =

@@ -8,7 +8,7 @@ namespace SharpStack.Nova.Contracts;
 /// </summary>
 public static class ConductorContract
 {
-    public const string Topic = "nova-conductor";
+    public static readonly BusTopic Topic = new("nova", "nova-conductor");
 
     /// <summary>A host's heartbeat and facts, every <c>report_interval</c> (10 s). The conductor keeps the service and hypervisor rows by it and
     /// publishes provider, inventories and traits in Placement: hosts need no Placement credentials.</summary>

@@ -306,6 +306,6 @@ internal sealed class DhcpAgent : IWorker, IAsyncDisposable
                 ["ports"] = all.Sum(network => network.Ports.Count),
             },
             first,
-            Topic: NeutronTopics.DhcpAgent);
+            Topic: NeutronTopics.DhcpAgent.Name);
     }
 }

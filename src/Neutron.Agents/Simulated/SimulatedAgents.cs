@@ -144,5 +144,5 @@ internal sealed class SimulatedAgents : IWorker, IAsyncDisposable
         start);
 
     private AgentReport DhcpReport(bool start) =>
-        new(AgentTypes.Dhcp, AgentTypes.DhcpBinary, host, new JsonObject { ["dhcp_driver"] = "simulated" }, start, Topic: NeutronTopics.DhcpAgent);
+        new(AgentTypes.Dhcp, AgentTypes.DhcpBinary, host, new JsonObject { ["dhcp_driver"] = "simulated" }, start, Topic: NeutronTopics.DhcpAgent.Name);
 }

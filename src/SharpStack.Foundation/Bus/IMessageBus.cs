@@ -8,12 +8,35 @@ public sealed record Ack
     public static readonly Ack Ok = new();
 }
 
+/// <summary>Who serves a message, and whose <c>transport_url</c> it travels by.</summary>
+/// <param name="Service">The configuration that names the transport: <c>nova</c>, <c>neutron</c>.</param>
+/// <param name="Name">OpenStack's name for the servers: <c>q-plugin</c>, <c>dhcp_agent</c>.</param>
+public sealed record BusTopic(string Service, string Name)
+{
+    public override string ToString() => Name;
+}
+
+/// <summary>
+/// A contract's version. Another major version is another message: it goes to those who serve that version only. A minor version adds: members that
+/// an older reader ignores, and for which a newer one has defaults.
+/// </summary>
+public readonly record struct BusVersion(int Major, int Minor)
+{
+    public static implicit operator BusVersion(int major) => new(major, 0);
+
+    public override string ToString() => $"{Major}.{Minor}";
+}
+
 /// <summary>
 /// One kind of message: who serves it, its name, its version, how it is written. Contracts live in the <c>*.Contracts</c> projects, as static
 /// fields. A message is a hint or a question, never the only copy of a fact: losing or repeating it costs time only.
 /// </summary>
 public sealed record BusContract<TRequest, TReply>(
-    string Topic, string Method, int Version, JsonTypeInfo<TRequest> Request, JsonTypeInfo<TReply> Reply);
+    BusTopic Topic, string Method, BusVersion Version, JsonTypeInfo<TRequest> Request, JsonTypeInfo<TReply> Reply)
+{
+    /// <summary>The minor version that a server must have at least to be asked: one that would ignore what was added since is refused.</summary>
+    public int RequiredMinor { get; init; }
+}
 
 /// <summary>Calls, casts and fan-outs to a topic or to a host's topic; in process or through RabbitMQ, with the same behaviour.</summary>
 public interface IMessageBus

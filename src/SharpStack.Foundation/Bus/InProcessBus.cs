@@ -11,7 +11,7 @@ public sealed partial class InProcessBus(TimeProvider time, ILogger<InProcessBus
 
     private readonly Lock gate = new();
     private readonly CancellationTokenSource stopping = new();
-    private ImmutableDictionary<(string Topic, string Method), ImmutableArray<Server>> servers = ImmutableDictionary<(string, string), ImmutableArray<Server>>.Empty;
+    private ImmutableDictionary<(BusTopic Topic, string Method), ImmutableArray<Server>> servers = ImmutableDictionary<(BusTopic, string), ImmutableArray<Server>>.Empty;
     private int turn;
     private bool disposed;
 
@@ -116,7 +116,7 @@ public sealed partial class InProcessBus(TimeProvider time, ILogger<InProcessBus
         stopping.Dispose();
     }
 
-    private Server? Pick(string topic, string method, string? host)
+    private Server? Pick(BusTopic topic, string method, string? host)
     {
         if (!servers.TryGetValue((topic, method), out var all))
         {

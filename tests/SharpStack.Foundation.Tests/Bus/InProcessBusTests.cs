@@ -17,8 +17,9 @@ internal sealed partial class BusTestJson : JsonSerializerContext;
 
 public sealed class InProcessBusTests : IAsyncDisposable
 {
-    private static readonly BusContract<Question, Answer> Ask = new("oracle", "ask", 1, BusTestJson.Default.Question, BusTestJson.Default.Answer);
-    private static readonly BusContract<Question, Ack> Tell = new("oracle", "tell", 1, BusTestJson.Default.Question, BusTestJson.Default.Ack);
+    private static readonly BusTopic Oracle = new("test", "oracle");
+    private static readonly BusContract<Question, Answer> Ask = new(Oracle, "ask", 1, BusTestJson.Default.Question, BusTestJson.Default.Answer);
+    private static readonly BusContract<Question, Ack> Tell = new(Oracle, "tell", 1, BusTestJson.Default.Question, BusTestJson.Default.Ack);
 
     private readonly FakeTimeProvider time = new();
     private readonly InProcessBus bus;
