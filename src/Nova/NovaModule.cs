@@ -54,11 +54,22 @@ public sealed class NovaModule : IServiceModule
         services.AddSingleton<ConductorHints>();
         Add(services, config, (provider, configuration) => new NeutronClient(provider.GetRequiredService<ServiceClients>(), configuration));
         Add(services, config, (provider, configuration) => new PlacementClient(provider.GetRequiredService<ServiceClients>(), configuration));
-        var binaries = new List<string>();
-        if (context.Runs(ConductorName) || context.Runs(SchedulerName))
+        context.AddWorker<NovaDatabase>();
+        if (context.Runs(SchedulerName))
         {
-            binaries.AddRange(((string[])[ConductorName, SchedulerName]).Where(context.Runs));
+            services.AddScheduler(config);
+            context.AddWorker<SchedulerService>();
+        }
+
+        if (context.Runs(ConductorName))
+        {
             AddConductor(context, config);
+        }
+
+        string[] binaries = [.. ((string[])[ConductorName, SchedulerName]).Where(context.Runs)];
+        if (binaries.Length > 0)
+        {
+            context.AddWorker<Heartbeat>();
             services.AddSingleton(provider => new Heartbeat(
                 provider.GetRequiredService<HostRegistry>(), host, config, provider.GetRequiredService<TimeProvider>(), binaries, provider.GetRequiredService<ILogger<Heartbeat>>()));
         }
@@ -80,15 +91,14 @@ public sealed class NovaModule : IServiceModule
     {
         var services = context.Services;
         Add(services, config, (provider, configuration) => ActivatorUtilities.CreateInstance<InstanceReconciler>(provider, configuration));
-        services.AddScheduler(config);
-        services.AddSingleton<HostPublisher>();
-        services.AddSingleton<Janitor>();
-        if (context.Runs(ConductorName))
+        if (!context.Runs(SchedulerName))
         {
-            context.AddWorker<ConductorService>();
+            services.AddSingleton<IScheduler, RemoteScheduler>();
         }
 
-        context.AddWorker<Heartbeat>();
+        services.AddSingleton<HostPublisher>();
+        services.AddSingleton<Janitor>();
+        context.AddWorker<ConductorService>();
     }
 
     private static void AddApi(IServiceCollection services, ServiceConfig config)

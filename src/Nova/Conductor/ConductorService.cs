@@ -19,7 +19,6 @@ internal sealed class ConductorService(
 
     public Task StartAsync(CancellationToken cancellationToken)
     {
-        store.Open();
         served.Add(bus.Serve(ConductorContract.ReportHost, null, ReportHostAsync));
         served.Add(bus.Serve(ConductorContract.ListInstances, null, ListInstancesAsync));
         served.Add(bus.Serve(ConductorContract.GetInstance, null, GetInstanceAsync));

@@ -175,4 +175,6 @@ internal static class StoredJson
 [JsonSerializable(typeof(List<InventoryReport>))]
 [JsonSerializable(typeof(InstanceHint))]
 [JsonSerializable(typeof(SharpStack.Foundation.Bus.Ack))]
+[JsonSerializable(typeof(SharpStack.Nova.Scheduling.RequestSpec))]
+[JsonSerializable(typeof(SharpStack.Nova.Scheduling.SchedulerAnswer))]
 internal sealed partial class NovaJson : JsonSerializerContext;

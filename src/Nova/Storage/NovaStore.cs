@@ -2,6 +2,7 @@ using LinqToDB;
 using LinqToDB.Async;
 using LinqToDB.Data;
 using SharpStack.Foundation;
+using SharpStack.Foundation.Hosting;
 using SharpStack.Foundation.Storage;
 using SharpStack.Nova.Contracts;
 using SharpStack.Nova.Servers;
@@ -147,4 +148,16 @@ internal static class InstanceQueries
             db.GetTable<InstanceRow>().Where(row => row.Uuid == uuid).FirstOrDefaultAsync(cancellationToken));
 
     public static Task<InstanceRow?> ByUuid(DataConnection db, string uuid, CancellationToken cancellationToken) => FindByUuid(db, uuid, cancellationToken);
+}
+
+/// <summary>Opens Nova's database with the process.</summary>
+internal sealed class NovaDatabase(NovaStore store) : IWorker
+{
+    public Task StartAsync(CancellationToken cancellationToken)
+    {
+        store.Open();
+        return Task.CompletedTask;
+    }
+
+    public Task StopAsync(CancellationToken cancellationToken) => Task.CompletedTask;
 }

@@ -1,10 +1,10 @@
-using System.Net;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Connections;
 using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Http.Features;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
+using Microsoft.AspNetCore.Server.Kestrel.Https;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.DependencyInjection.Extensions;
 using Microsoft.Extensions.Hosting;
@@ -21,15 +21,25 @@ public sealed class CloudHost : IAsyncDisposable
 {
     private readonly WebApplication app;
     private readonly MemoryTransport memory;
+    private readonly TaskCompletionSource open;
+    private readonly IReadOnlyList<ServerCertificate> certificates;
     private readonly List<IWorker> started = [];
     private readonly IReadOnlyList<Type> workers;
     private readonly IReadOnlyList<ApiDefinition> apis;
 
     private CloudHost(
-        WebApplication app, MemoryTransport memory, IReadOnlyList<Type> workers, IReadOnlyDictionary<string, ApiRoutes> routes, IReadOnlyList<ApiDefinition> apis)
+        WebApplication app,
+        MemoryTransport memory,
+        TaskCompletionSource open,
+        IReadOnlyList<ServerCertificate> certificates,
+        IReadOnlyList<Type> workers,
+        IReadOnlyDictionary<string, ApiRoutes> routes,
+        IReadOnlyList<ApiDefinition> apis)
     {
         this.app = app;
         this.memory = memory;
+        this.open = open;
+        this.certificates = certificates;
         this.workers = workers;
         Routes = routes;
         this.apis = apis;
@@ -63,14 +73,19 @@ public sealed class CloudHost : IAsyncDisposable
             module.Register(context);
         }
 
-        builder.Services.AddSingleton(new InternalRoutes(context.Apis.ToDictionary(api => (options.PublicHost, options.Port(api.Name, api.DefaultPort)), api => api.Name), memory));
+        var listeners = Listeners(context, options);
+        var certificates = listeners.Values.Select(listener => listener?.Certificate).OfType<CertificateFiles>().Distinct().ToDictionary(files => files, files => new ServerCertificate(files));
+        builder.Services.AddSingleton(new InternalRoutes(LocalRoutes(context, options, listeners), memory));
         builder.Services.AddSingleton<ServiceClients>();
         services?.Invoke(builder.Services);
         // Keystone registers its own; a process without it asks by HTTP.
         builder.Services.TryAddSingleton<ITokenValidator, HttpTokenValidator>();
         // Beside the transports that modules brought (sockets in network namespaces).
         builder.Services.AddSingleton<IConnectionListenerFactory>(memory);
-        builder.WebHost.ConfigureKestrel(kestrel => Configure(kestrel, context, options));
+        var open = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        builder.Services.AddSingleton<IConnectionListenerFactory>(provider => ActivatorUtilities.CreateInstance<GatedTransport>(provider, open.Task));
+        builder.Services.Configure<Microsoft.Extensions.Hosting.HostOptions>(hosting => hosting.ShutdownTimeout = Timeout.InfiniteTimeSpan);
+        builder.WebHost.ConfigureKestrel(kestrel => Configure(kestrel, context, listeners, certificates));
         var app = builder.Build();
         var delegates = new Dictionary<string, RequestDelegate>();
         var routes = new Dictionary<string, ApiRoutes>();
@@ -80,21 +95,72 @@ public sealed class CloudHost : IAsyncDisposable
             routes[api.Name] = mapped;
         }
 
-        app.Run(http => delegates[http.Features.GetRequiredFeature<ApiFeature>().Api](http));
-        return new CloudHost(app, memory, context.Workers, routes, context.Apis);
+        app.Run(http =>
+        {
+            var api = http.Features.GetRequiredFeature<ApiFeature>().Api;
+            if (listeners[api] is { TrustsProxy: true })
+            {
+                ProxyHeaders.Apply(http.Request);
+            }
+
+            return delegates[api](http);
+        });
+        return new CloudHost(app, memory, open, [.. certificates.Values], context.Workers, routes, context.Apis);
     }
 
-    /// <summary>Starts the workers in order, then listens.</summary>
+    /// <summary>Takes the ports, starts the workers in order, then answers at the ports.</summary>
+    /// <exception cref="CloudException">A port is taken, or a worker cannot do its work.</exception>
     public async Task StartAsync(CancellationToken cancellationToken = default)
     {
         // The APIs answer first within the process: a worker may ask another service while it starts.
-        await app.StartAsync(cancellationToken);
+        try
+        {
+            await app.StartAsync(cancellationToken);
+        }
+        catch (Exception failure) when (failure is IOException or System.Net.Sockets.SocketException)
+        {
+            throw CloudException.Unavailable(failure.Message, inner: failure);
+        }
+
         foreach (var type in workers)
         {
             var worker = (IWorker)app.Services.GetRequiredService(type);
             await worker.StartAsync(cancellationToken);
             started.Add(worker);
         }
+
+        open.TrySetResult();
+    }
+
+    /// <summary>Takes the certificates as their files are now, for the connections that come from here on; those that are open stay.</summary>
+    /// <exception cref="CloudException">A file cannot be used: its certificate stays as it was.</exception>
+    public void ReloadCertificates()
+    {
+        foreach (var certificate in certificates)
+        {
+            certificate.Reload();
+        }
+    }
+
+    /// <summary>
+    /// Stops: nobody is let in any more, requests that have begun are answered, then the workers end. What has not ended when <paramref name="patience"/> is cancelled is cut off.
+    /// </summary>
+    public async Task StopAsync(CancellationToken patience)
+    {
+        await app.StopAsync(patience);
+        for (var i = started.Count - 1; i >= 0; i--)
+        {
+            try
+            {
+                await started[i].StopAsync(patience).WaitAsync(patience);
+            }
+            catch (OperationCanceledException) when (patience.IsCancellationRequested)
+            {
+                // The next ones still get the chance to let go at once.
+            }
+        }
+
+        started.Clear();
     }
 
     /// <summary>A client of one API of this process, through memory.</summary>
@@ -103,17 +169,38 @@ public sealed class CloudHost : IAsyncDisposable
 
     public async ValueTask DisposeAsync()
     {
-        for (var i = started.Count - 1; i >= 0; i--)
-        {
-            await started[i].StopAsync(CancellationToken.None);
-        }
-
-        started.Clear();
-        await app.StopAsync();
+        await StopAsync(CancellationToken.None);
         await app.DisposeAsync();
     }
 
-    private static void Configure(KestrelServerOptions kestrel, ModuleContext context, HostOptions options)
+    /// <summary>Where each API listens; null for within the process only, or at end points of its own.</summary>
+    private static Dictionary<string, ApiListener?> Listeners(ModuleContext context, HostOptions options) =>
+        context.Apis.ToDictionary(api => api.Name, api => api.EndPoints is null ? options.ListenerOf(api.Name, api.DefaultPort) : null);
+
+    /// <summary>The addresses that are known to lead here: those under which the cloud is known, and those that are listened on.</summary>
+    private static Dictionary<(string Host, int Port), string> LocalRoutes(ModuleContext context, HostOptions options, Dictionary<string, ApiListener?> listeners)
+    {
+        var routes = new Dictionary<(string Host, int Port), string>();
+        foreach (var api in context.Apis)
+        {
+            if (options.Listeners.GetValueOrDefault(api.Name) is not { } configured)
+            {
+                routes[(options.PublicHost, options.Port(api.Name, api.DefaultPort))] = api.Name;
+            }
+            else if (listeners[api.Name] is not null && configured.Certificate is null)
+            {
+                foreach (var name in configured.LocalNames)
+                {
+                    routes[(name, configured.Port)] = api.Name;
+                }
+            }
+        }
+
+        return routes;
+    }
+
+    private static void Configure(
+        KestrelServerOptions kestrel, ModuleContext context, Dictionary<string, ApiListener?> listeners, Dictionary<CertificateFiles, ServerCertificate> certificates)
     {
         kestrel.AddServerHeader = false;
         kestrel.Limits.MaxRequestBodySize = null;
@@ -133,9 +220,21 @@ public sealed class CloudHost : IAsyncDisposable
                     kestrel.Listen(endpoint, Mark);
                 }
             }
-            else if (options.Listen is not null)
+            else if (listeners[api.Name] is { } listener)
             {
-                kestrel.Listen(new IPEndPoint(options.Listen, options.Port(api.Name, api.DefaultPort)), Mark);
+                foreach (var endpoint in listener.EndPoints())
+                {
+                    kestrel.Listen(endpoint, listen =>
+                    {
+                        if (listener.Certificate is not null)
+                        {
+                            var certificate = certificates[listener.Certificate];
+                            listen.UseHttps(new TlsHandshakeCallbackOptions { OnConnection = _ => ValueTask.FromResult(certificate.Options) });
+                        }
+
+                        Mark(listen);
+                    });
+                }
             }
         }
     }

@@ -21,6 +21,9 @@ public sealed record HostOptions
     /// <summary>The address that the APIs listen on; null for none: then they are reached within the process only.</summary>
     public IPAddress? Listen { get; init; } = IPAddress.Loopback;
 
+    /// <summary>Where the APIs listen, by name, for those whose own configuration says so: before <see cref="Listen"/> and <see cref="Ports"/>.</summary>
+    public IReadOnlyDictionary<string, ApiListener> Listeners { get; init; } = new Dictionary<string, ApiListener>();
+
     /// <summary>Ports of the APIs by name, where they are not OpenStack's own.</summary>
     public IReadOnlyDictionary<string, int> Ports { get; init; } = new Dictionary<string, int>();
 
@@ -33,6 +36,13 @@ public sealed record HostOptions
     public TimeProvider Time { get; init; } = TimeProvider.System;
 
     public int Port(string api, int defaultPort) => Ports.TryGetValue(api, out var port) ? port : defaultPort;
+
+    /// <summary>What <c>WWW-Authenticate</c> of an API says.</summary>
+    internal string AuthenticateUrl(string api) => Listeners.GetValueOrDefault(api)?.IdentityUrl ?? IdentityUrl;
+
+    /// <returns>Null for an API that is reached within the process only.</returns>
+    internal ApiListener? ListenerOf(string api, int defaultPort) =>
+        Listen is null ? null : Listeners.GetValueOrDefault(api) ?? new ApiListener(Listen.ToString(), Port(api, defaultPort));
 
     internal bool IsEnabled(string service) => Services is null || Services.Contains(service);
 

@@ -46,7 +46,7 @@ public sealed class ApiContext
     public CancellationToken Aborted => Http.RequestAborted;
 
     /// <summary>The URL that the client used to reach this API, up to and without the path: what links begin with.</summary>
-    public string BaseUrl => $"{Http.Request.Scheme}://{Http.Request.Host.Value}";
+    public string BaseUrl => $"{Http.Request.Scheme}://{Http.Request.Host.Value}{Http.Request.PathBase}";
 
     public QueryValues Query => field ??= new QueryValues(Http.Request.Query);
 

@@ -35,7 +35,7 @@ internal sealed partial class ApiPipeline
         policies = api.Policies(services);
         log = services.GetRequiredService<ILoggerFactory>().CreateLogger("SharpStack.Http");
         time = services.GetRequiredService<TimeProvider>();
-        authenticateUri = services.GetRequiredService<Hosting.HostOptions>().IdentityUrl;
+        authenticateUri = services.GetRequiredService<Hosting.HostOptions>().AuthenticateUrl(api.Name);
     }
 
     /// <summary>Builds the request delegate of an API.</summary>

@@ -42,16 +42,6 @@ internal static class CloudConfiguration
         return settings with { Written = digests };
     }
 
-    /// <summary>The files' names by the configuration that they belong to, in the order in which they are read.</summary>
-    public static IReadOnlyDictionary<string, IReadOnlyList<string>> NamesByService { get; } = new Dictionary<string, IReadOnlyList<string>>
-    {
-        ["keystone"] = ["keystone.conf"],
-        ["glance"] = ["glance-api.conf"],
-        ["placement"] = ["placement.conf"],
-        ["nova"] = ["nova.conf"],
-        ["neutron"] = ["neutron.conf", "ml2_conf.ini", "openvswitch_agent.ini", "dhcp_agent.ini", "metadata_agent.ini"],
-    };
-
     private static IEnumerable<(string Name, string Content)> Files(CloudLayout layout, CloudSettings settings)
     {
         var secrets = settings.Secrets;

@@ -6,12 +6,16 @@ internal sealed class Arguments
     private readonly Dictionary<string, string> values = new(StringComparer.Ordinal);
     private readonly HashSet<string> flags = new(StringComparer.Ordinal);
     private readonly List<string> words = [];
+    private readonly List<(string Name, string Value)> given = [];
 
     private Arguments()
     {
     }
 
     public IReadOnlyList<string> Words => words;
+
+    /// <summary>The options with a value in the order in which they were given; one that was repeated, each time.</summary>
+    public IReadOnlyList<(string Name, string Value)> Given => given;
 
     /// <param name="given">What stands on the command line.</param>
     /// <param name="knownValues">The options that take a value, with their dashes.</param>
@@ -41,11 +45,11 @@ internal sealed class Arguments
             }
             else if (equals >= 0)
             {
-                parsed.values[name] = word[(equals + 1)..];
+                parsed.Add(name, word[(equals + 1)..]);
             }
             else
             {
-                parsed.values[name] = ++i < given.Count ? given[i] : throw new UsageException($"{name} needs a value");
+                parsed.Add(name, ++i < given.Count ? given[i] : throw new UsageException($"{name} needs a value"));
             }
         }
 
@@ -61,6 +65,12 @@ internal sealed class Arguments
         Value(option) is not { } text ? null
         : int.TryParse(text, System.Globalization.NumberStyles.None, System.Globalization.CultureInfo.InvariantCulture, out var number) ? number
         : throw new UsageException($"{option} takes a number, not '{text}'");
+
+    private void Add(string name, string value)
+    {
+        values[name] = value;
+        given.Add((name, value));
+    }
 }
 
 /// <summary>The command line is wrong; the message says how it should be.</summary>

@@ -28,4 +28,11 @@ internal static class CloudModules
         .. fake ? [new SimulatedAgentsModule()] : new IServiceModule[] { new OpenVSwitchAgentModule(), new DhcpAgentModule(), new MetadataAgentModule() },
         new MetricsModule(),
     ];
+
+    /// <summary>All of this machine or, where simulated agents are among the services, of fake ones.</summary>
+    /// <param name="services">The services named; null for all.</param>
+    public static IReadOnlyList<IServiceModule> For(IReadOnlySet<string>? services, bool fake) => All(fake || services?.Contains(SimulatedAgentsModule.ServiceName) == true);
+
+    /// <summary>The names of everything that there is.</summary>
+    public static IReadOnlyCollection<string> Services { get; } = [.. All(fake: true).Concat(All(fake: false)).SelectMany(module => module.Services).Distinct()];
 }

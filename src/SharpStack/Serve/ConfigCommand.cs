@@ -7,7 +7,7 @@ namespace SharpStack.Serve;
 /// <summary><c>sharpstack config sample</c> prints the options that exist; <c>config check</c> names every wrong value.</summary>
 internal static class ConfigCommand
 {
-    public const string Usage = "config sample [keystone|glance|placement|nova|neutron]... | config check [--data DIR | --config-dir DIR]";
+    public const string Usage = "config sample [keystone|glance|placement|nova|neutron]... | config check [--data DIR | --config-file FILE | --config-dir DIR]";
 
     public static void Run(IReadOnlyList<string> words, TimeProvider time)
     {
@@ -16,9 +16,9 @@ internal static class ConfigCommand
         switch (arguments.Words.ToArray())
         {
             case ["sample", .. var services]:
-                foreach (var group in modules.SelectMany(module => module.Options).GroupBy(pair => pair.Config).Where(group => services.Length == 0 || services.Contains(group.Key)))
+                foreach (var group in OptionsOf(modules).GroupBy(pair => pair.Config).Where(group => services.Length == 0 || services.Contains(group.Key)))
                 {
-                    Console.Out.WriteLine($"# {group.Key}: {string.Join(", ", Cloud.CloudConfiguration.NamesByService.TryGetValue(group.Key, out var names) ? names : [])}\n");
+                    Console.Out.WriteLine($"# {group.Key}: {string.Join(", ", ConfigFiles.NamesOf(group.Key))}\n");
                     Console.Out.Write(ServiceConfig.Sample(group.Select(pair => pair.Option).DistinctBy(option => (option.Group, option.Name))));
                 }
 
@@ -35,7 +35,7 @@ internal static class ConfigCommand
     /// <exception cref="CommandException">Values are wrong; the message names every one.</exception>
     public static void Check(HostOptions options, IReadOnlyList<IServiceModule> modules)
     {
-        var errors = modules.SelectMany(module => module.Options)
+        var errors = OptionsOf(modules)
             .GroupBy(pair => pair.Config)
             .SelectMany(group => options.Configs.TryGetValue(group.Key, out var config) ? config.Validate(group.Select(pair => pair.Option).Distinct()).Select(error => $"{group.Key}: {error}") : [])
             .ToArray();
@@ -44,4 +44,7 @@ internal static class ConfigCommand
             throw new CommandException("the configuration has errors:\n  " + string.Join("\n  ", errors));
         }
     }
+
+    private static IEnumerable<(string Config, ConfigOption Option)> OptionsOf(IReadOnlyList<IServiceModule> modules) =>
+        modules.SelectMany(module => module.Options).Concat(CloudOptions.Declared);
 }
