@@ -12,7 +12,7 @@ internal sealed record SchedulerAnswer(SchedulerChoice? Choice, string? NoValidH
 internal static class SchedulerContract
 {
     public static readonly BusContract<RequestSpec, SchedulerAnswer> SelectDestination =
-        new("nova-scheduler", "select_destination", 1, NovaJson.Default.RequestSpec, NovaJson.Default.SchedulerAnswer);
+        new(new BusTopic("nova", "nova-scheduler"), "select_destination", 1, NovaJson.Default.RequestSpec, NovaJson.Default.SchedulerAnswer);
 }
 
 /// <summary>nova-scheduler: answers the conductors of other processes.</summary>
