@@ -90,6 +90,7 @@ public sealed class NovaModule : IServiceModule
     private static void AddConductor(ModuleContext context, ServiceConfig config)
     {
         var services = context.Services;
+        services.AddSingleton(provider => ActivatorUtilities.CreateInstance<ConductorLeases>(provider));
         Add(services, config, (provider, configuration) => ActivatorUtilities.CreateInstance<InstanceReconciler>(provider, configuration));
         if (!context.Runs(SchedulerName))
         {

@@ -76,7 +76,7 @@ public sealed class ConductorTests
         await Eventually.TrueAsync(() => nova.Services.PortsOf(id).Any(), "the port");
         (await nova.Demo().DeleteAsync($"/v2.1/servers/{id}")).Expect(204);
         nova.Host.IsDeaf = false;
-        nova.Cloud.Get<InstanceReconciler>().Enqueue(id);
+        nova.Cloud.Get<InstanceReconciler>().Look(id);
         await nova.WaitForGoneAsync(id);
         Assert.Empty(nova.Services.Ports);
         Assert.Empty(nova.Services.Allocations);

@@ -1,6 +1,7 @@
 using System.Text.Json;
 using Microsoft.Extensions.DependencyInjection;
 using SharpStack.Foundation.Bus;
+using SharpStack.Foundation.Storage.Leases;
 using SharpStack.Nova.Scheduling;
 using SharpStack.TestKit;
 
@@ -31,15 +32,10 @@ internal sealed class NovaCloud : IAsyncDisposable
 
     /// <param name="data">The folder of a cloud that was stopped, to go on with.</param>
     public static async Task<NovaCloud> StartAsync(
-        FakeServices? services = null, string? data = null, IEnumerable<(string, string, string, string)>? settings = null, TimeProvider? time = null)
+        FakeServices? services = null, string? data = null, IEnumerable<(string, string, string, string)>? settings = null, TimeProvider? time = null, LeaseTimings? leases = null)
     {
         services ??= new FakeServices();
-        var cloud = await TestCloud.StartAsync(
-            [services, new NovaModule()],
-            [("nova", "neutron", "metadata_proxy_shared_secret", "secret"), ("nova", "neutron", "service_metadata_proxy", "true"), .. settings ?? []],
-            data,
-            time,
-            container => container.AddSingleton<IScheduler>(new FirstHostScheduler(services)));
+        var cloud = await StartProcessAsync(services, data, settings, time, leases, null);
         var nova = new NovaCloud(cloud, services);
         if (data is null)
         {
@@ -57,6 +53,10 @@ internal sealed class NovaCloud : IAsyncDisposable
         await nova.AddHostAsync("host1");
         return nova;
     }
+
+    /// <summary>Starts another process of Nova on a cloud's database and bus; to be disposed before the cloud.</summary>
+    public static Task<TestCloud> JoinAsync(NovaCloud nova, LeaseTimings leases) =>
+        StartProcessAsync(nova.Services, nova.Cloud.Data, null, null, leases, nova.Cloud.Get<IMessageBus>());
 
     /// <summary>Adds a host and waits until Placement knows it.</summary>
     public async Task<FakeHost> AddHostAsync(string name)
@@ -114,6 +114,28 @@ internal sealed class NovaCloud : IAsyncDisposable
         var data = await Cloud.StopAndKeepDataAsync();
         return await StartAsync(Services, data);
     }
+
+    private static Task<TestCloud> StartProcessAsync(
+        FakeServices services, string? data, IEnumerable<(string, string, string, string)>? settings, TimeProvider? time, LeaseTimings? leases, IMessageBus? bus) =>
+        TestCloud.StartAsync(
+            [services, new NovaModule()],
+            [("nova", "neutron", "metadata_proxy_shared_secret", "secret"), ("nova", "neutron", "service_metadata_proxy", "true"), .. settings ?? []],
+            data,
+            time,
+            container =>
+            {
+                container.AddSingleton<IScheduler>(new FirstHostScheduler(services));
+                if (leases is not null)
+                {
+                    container.AddSingleton(leases);
+                }
+
+                if (bus is not null)
+                {
+                    container.AddSingleton(bus);
+                }
+            },
+            keepsData: bus is not null);
 
     public async ValueTask DisposeAsync()
     {

@@ -16,10 +16,13 @@ namespace SharpStack.TestKit;
 /// </summary>
 public sealed class TestCloud : IAsyncDisposable
 {
-    private TestCloud(CloudHost host, string data)
+    private readonly bool keepsData;
+
+    private TestCloud(CloudHost host, string data, bool keepsData)
     {
         Host = host;
         Data = data;
+        this.keepsData = keepsData;
     }
 
     public CloudHost Host { get; }
@@ -29,13 +32,15 @@ public sealed class TestCloud : IAsyncDisposable
 
     public static Task<TestCloud> StartAsync(params IServiceModule[] modules) => StartAsync(modules, null);
 
+    /// <param name="keepsData">The folder is another cloud's, which this one joins as a second process.</param>
     public static async Task<TestCloud> StartAsync(
         IEnumerable<IServiceModule> modules,
         IEnumerable<(string Config, string Group, string Name, string Value)>? settings,
         string? data = null,
         TimeProvider? time = null,
         Action<IServiceCollection>? services = null,
-        bool keystone = false)
+        bool keystone = false,
+        bool keepsData = false)
     {
         data ??= Directory.CreateTempSubdirectory("sharpstack-test-").FullName;
         var configs = new Dictionary<string, ServiceConfig>();
@@ -64,7 +69,7 @@ public sealed class TestCloud : IAsyncDisposable
                 services?.Invoke(container);
             });
         await host.StartAsync();
-        return new TestCloud(host, data);
+        return new TestCloud(host, data, keepsData);
     }
 
     public T Get<T>()
@@ -83,7 +88,10 @@ public sealed class TestCloud : IAsyncDisposable
     public async ValueTask DisposeAsync()
     {
         await Host.DisposeAsync();
-        Directory.Delete(Data, recursive: true);
+        if (!keepsData)
+        {
+            Directory.Delete(Data, recursive: true);
+        }
     }
 
     private sealed class TestOutputLogs : ILoggerProvider, ILogger

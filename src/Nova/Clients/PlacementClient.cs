@@ -19,8 +19,10 @@ internal sealed class PlacementClient(ServiceClients clients, ServiceConfig conf
     private readonly ServiceClient placement = clients.For(config, "placement", "placement");
 
     /// <summary>Makes the instance's allocation the one that the scheduler proposed, whatever it was before.</summary>
+    /// <param name="check">Throws where the instance is another conductor's by now. It is asked after the consumer's generation was read: what another one has claimed
+    /// since has another generation, and is not overwritten.</param>
     /// <returns>False where the host has no room any more.</returns>
-    public async Task<bool> ClaimAsync(InstanceRow row, Destination destination, CancellationToken cancellationToken)
+    public async Task<bool> ClaimAsync(InstanceRow row, Destination destination, Func<Task> check, CancellationToken cancellationToken)
     {
         if (await PutAsync(row, destination, null, cancellationToken))
         {
@@ -29,8 +31,13 @@ internal sealed class PlacementClient(ServiceClients clients, ServiceConfig conf
 
         // Refused: because the instance has an allocation already, of a claim before a crash or on a host that failed, or for lack of room.
         using var document = await placement.CallAsync(HttpMethod.Get, $"/allocations/{row.Uuid}", null, Version, cancellationToken);
-        return document!.RootElement.TryGetProperty("consumer_generation", out var generation)
-            && await PutAsync(row, destination, generation.GetInt64(), cancellationToken);
+        if (!document!.RootElement.TryGetProperty("consumer_generation", out var generation))
+        {
+            return false;
+        }
+
+        await check();
+        return await PutAsync(row, destination, generation.GetInt64(), cancellationToken);
     }
 
     public async Task ReleaseAsync(string instanceId, CancellationToken cancellationToken)

@@ -13,12 +13,13 @@ namespace SharpStack.Nova.Conductor;
 
 /// <summary>Answers compute hosts: what their instances should be; and writes down what they saw.</summary>
 internal sealed class ConductorService(
-    NovaStore store, IMessageBus bus, HostRegistry hosts, HostPublisher publisher, InstanceReconciler instances, Janitor janitor) : IWorker
+    NovaStore store, IMessageBus bus, HostRegistry hosts, HostPublisher publisher, InstanceReconciler instances, Janitor janitor, ConductorLeases leases) : IWorker
 {
     private readonly List<IDisposable> served = [];
 
-    public Task StartAsync(CancellationToken cancellationToken)
+    public async Task StartAsync(CancellationToken cancellationToken)
     {
+        await leases.Keeper.StartAsync(cancellationToken);
         served.Add(bus.Serve(ConductorContract.ReportHost, null, ReportHostAsync));
         served.Add(bus.Serve(ConductorContract.ListInstances, null, ListInstancesAsync));
         served.Add(bus.Serve(ConductorContract.GetInstance, null, GetInstanceAsync));
@@ -26,14 +27,13 @@ internal sealed class ConductorService(
         served.Add(bus.Serve(ConductorContract.ReportEvent, null, ReportEventAsync));
         served.Add(bus.Serve(ConductorHints.InstanceChanged, null, (hint, _) =>
         {
-            instances.Enqueue(hint.Id);
+            instances.Look(hint.Id);
             return Task.FromResult(Ack.Ok);
         }));
         bus.Reconnected += instances.EnqueueAll;
         publisher.Start();
         instances.Start();
         janitor.Start();
-        return Task.CompletedTask;
     }
 
     public async Task StopAsync(CancellationToken cancellationToken)
@@ -43,6 +43,7 @@ internal sealed class ConductorService(
         await janitor.DisposeAsync();
         await instances.DisposeAsync();
         await publisher.DisposeAsync();
+        await leases.Keeper.StopAsync();
     }
 
     private async Task<HostReportReply> ReportHostAsync(HostReport report, CancellationToken cancellationToken)
@@ -143,7 +144,7 @@ internal sealed class ConductorService(
             cancellationToken);
         if (accepted)
         {
-            instances.Enqueue(report.Id);
+            await instances.EnqueueAsync(report.Id);
         }
 
         return new InstanceReportReply(accepted, row?.Revision ?? 0);

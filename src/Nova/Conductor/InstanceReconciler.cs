@@ -5,6 +5,7 @@ using SharpStack.Foundation;
 using SharpStack.Foundation.Configuration;
 using SharpStack.Foundation.Reconciling;
 using SharpStack.Foundation.Storage;
+using SharpStack.Foundation.Storage.Leases;
 using SharpStack.Nova.Clients;
 using SharpStack.Nova.Contracts;
 using SharpStack.Nova.Scheduling;
@@ -30,6 +31,7 @@ internal sealed partial class InstanceReconciler : IAsyncDisposable
     private readonly NeutronClient neutron;
     private readonly HostRegistry hosts;
     private readonly ConductorHints hints;
+    private readonly ConductorLeases leases;
     private readonly TimeProvider time;
     private readonly ILogger<InstanceReconciler> log;
     private readonly int maxAttempts;
@@ -42,6 +44,7 @@ internal sealed partial class InstanceReconciler : IAsyncDisposable
         NeutronClient neutron,
         HostRegistry hosts,
         ConductorHints hints,
+        ConductorLeases leases,
         ServiceConfig config,
         TimeProvider time,
         ILogger<InstanceReconciler> log)
@@ -52,6 +55,7 @@ internal sealed partial class InstanceReconciler : IAsyncDisposable
         this.neutron = neutron;
         this.hosts = hosts;
         this.hints = hints;
+        this.leases = leases;
         this.time = time;
         this.log = log;
         maxAttempts = config.Get(SchedulerOptions.MaxAttempts);
@@ -62,6 +66,7 @@ internal sealed partial class InstanceReconciler : IAsyncDisposable
             new ReconcilerOptions { Parallelism = 8, FirstRetry = TimeSpan.FromMilliseconds(500), LongestRetry = TimeSpan.FromSeconds(30), FullPeriod = TimeSpan.FromSeconds(30) },
             time,
             log);
+        leases.Instances.Gained += EnqueueAll;
     }
 
     /// <summary>Runs before each step, with its name: tests stop the conductor there as if it had been killed.</summary>
@@ -69,9 +74,31 @@ internal sealed partial class InstanceReconciler : IAsyncDisposable
 
     public void Start() => reconciler.Start();
 
-    public void Enqueue(string instanceId) => reconciler.Enqueue(instanceId);
+    /// <summary>Looks at an instance soon, where it is this conductor's.</summary>
+    public void Look(string instanceId)
+    {
+        if (leases.Instances.Holds(instanceId))
+        {
+            reconciler.Enqueue(instanceId);
+        }
+    }
+
+    /// <summary>Has the conductor that an instance is shared to look at it soon.</summary>
+    public ValueTask EnqueueAsync(string instanceId)
+    {
+        if (!leases.Instances.Holds(instanceId))
+        {
+            return hints.ConductorAsync(instanceId, 0);
+        }
+
+        reconciler.Enqueue(instanceId);
+        return ValueTask.CompletedTask;
+    }
 
     public void EnqueueAll() => reconciler.EnqueueAll();
+
+    /// <summary>Completes when nothing is being worked on here.</summary>
+    internal Task WhenIdleAsync() => reconciler.WhenIdleAsync();
 
     public ValueTask DisposeAsync() => reconciler.DisposeAsync();
 
@@ -80,10 +107,54 @@ internal sealed partial class InstanceReconciler : IAsyncDisposable
         await using var session = store.Read();
         var pending = await session.Actions.Where(action => action.Pending).Select(action => action.InstanceId).ToListAsync(cancellationToken);
         var releasing = await session.Instances.Where(row => row.Release).Select(row => row.Uuid).ToListAsync(cancellationToken);
-        return [.. pending.Concat(releasing).Distinct()];
+        return [.. pending.Concat(releasing).Distinct().Where(leases.Instances.Holds)];
     }
 
     private async Task<ReconcileResult> ReconcileAsync(string instanceId, CancellationToken cancellationToken)
+    {
+        using var hold = leases.Instances.TryEnter(instanceId);
+        if (hold is null)
+        {
+            return ReconcileResult.Done;
+        }
+
+        try
+        {
+            return await ReconcileAsync(instanceId, hold.Lease, cancellationToken);
+        }
+        catch (LeaseLostException)
+        {
+            await LeaveToOthersAsync(instanceId, cancellationToken);
+            return ReconcileResult.Done;
+        }
+    }
+
+    /// <summary>
+    /// What was claimed after another conductor had taken the instance over, and even ended its deletion, would be nobody's: whose instance it is, is told to look.
+    /// </summary>
+    private async Task LeaveToOthersAsync(string instanceId, CancellationToken cancellationToken)
+    {
+        LogLeft(instanceId);
+        var deleted = await store.WriteAsync(
+            async session =>
+            {
+                if (await session.FindInstanceAsync(instanceId, cancellationToken) is not { IsDeleted: true, Release: false } row)
+                {
+                    return false;
+                }
+
+                row.Release = true;
+                await session.SaveAsync(row, cancellationToken);
+                return true;
+            },
+            cancellationToken);
+        if (deleted)
+        {
+            await hints.ConductorAsync(instanceId, 0);
+        }
+    }
+
+    private async Task<ReconcileResult> ReconcileAsync(string instanceId, Lease lease, CancellationToken cancellationToken)
     {
         InstanceRow? row;
         ActionRow? action;
@@ -100,25 +171,25 @@ internal sealed partial class InstanceReconciler : IAsyncDisposable
 
         if (row.Desired == DesiredState.Absent && !row.IsDeleted)
         {
-            return await DeleteAsync(row, action, cancellationToken);
+            return await DeleteAsync(lease, row, action, cancellationToken);
         }
 
         if (row.Release)
         {
-            await ReleaseAsync(row, cancellationToken);
+            await ReleaseAsync(lease, row, cancellationToken);
             return ReconcileResult.Done;
         }
 
         return action is null ? ReconcileResult.Done
-            : action.Kind == InstanceActionKind.Create ? await BuildAsync(row, action, cancellationToken)
-            : await WaitForHostAsync(row, action, cancellationToken);
+            : action.Kind == InstanceActionKind.Create ? await BuildAsync(lease, row, action, cancellationToken)
+            : await WaitForHostAsync(lease, row, action, cancellationToken);
     }
 
-    private async Task<ReconcileResult> BuildAsync(InstanceRow row, ActionRow action, CancellationToken cancellationToken)
+    private async Task<ReconcileResult> BuildAsync(Lease lease, InstanceRow row, ActionRow action, CancellationToken cancellationToken)
     {
         if (IsLate(action))
         {
-            return await FailBuildAsync(row, action, new FaultReport(500, $"Build of instance {row.Uuid} aborted: it did not end in time. Look at the service log of host {row.Host ?? "(none was chosen)"} and create the server again."), cancellationToken);
+            return await FailBuildAsync(lease, row, action, new FaultReport(500, $"Build of instance {row.Uuid} aborted: it did not end in time. Look at the service log of host {row.Host ?? "(none was chosen)"} and create the server again."), cancellationToken);
         }
 
         try
@@ -127,9 +198,9 @@ internal sealed partial class InstanceReconciler : IAsyncDisposable
             if (row.Host is null)
             {
                 fresh = row.Network == NetworkStage.None;
-                if (await PlaceAsync(row, action, cancellationToken) is not { Desired: not DesiredState.Absent } placed)
+                if (await PlaceAsync(lease, row, action, cancellationToken) is not { Desired: not DesiredState.Absent } placed)
                 {
-                    Enqueue(row.Uuid);
+                    reconciler.Enqueue(row.Uuid);
                     return ReconcileResult.Done;
                 }
 
@@ -138,9 +209,9 @@ internal sealed partial class InstanceReconciler : IAsyncDisposable
 
             if (row.Network != NetworkStage.Bound)
             {
-                if (await ConnectAsync(row, fresh, cancellationToken) is not { Desired: not DesiredState.Absent } connected)
+                if (await ConnectAsync(lease, row, fresh, cancellationToken) is not { Desired: not DesiredState.Absent } connected)
                 {
-                    Enqueue(row.Uuid);
+                    reconciler.Enqueue(row.Uuid);
                     return ReconcileResult.Done;
                 }
 
@@ -151,23 +222,23 @@ internal sealed partial class InstanceReconciler : IAsyncDisposable
         }
         catch (NoValidHostException failure)
         {
-            return await FailBuildAsync(row, action, new FaultReport(500, failure.Message), cancellationToken);
+            return await FailBuildAsync(lease, row, action, new FaultReport(500, failure.Message), cancellationToken);
         }
         catch (PortBindingException failure)
         {
-            await TryNextHostAsync(row, action, failure.Message, cancellationToken);
-            Enqueue(row.Uuid);
+            await TryNextHostAsync(lease, row, action, failure.Message, cancellationToken);
+            reconciler.Enqueue(row.Uuid);
             return ReconcileResult.Done;
         }
         catch (CloudException failure) when (!failure.IsTransient && failure.Kind < ErrorKind.Internal)
         {
-            return await FailBuildAsync(row, action, new FaultReport(500, $"Build of instance {row.Uuid} aborted: {failure.Message}"), cancellationToken);
+            return await FailBuildAsync(lease, row, action, new FaultReport(500, $"Build of instance {row.Uuid} aborted: {failure.Message}"), cancellationToken);
         }
 
         if (!await hosts.IsUpAsync(row.Host!, cancellationToken))
         {
-            await TryNextHostAsync(row, action, $"Host {row.Host} stopped reporting.", cancellationToken);
-            Enqueue(row.Uuid);
+            await TryNextHostAsync(lease, row, action, $"Host {row.Host} stopped reporting.", cancellationToken);
+            reconciler.Enqueue(row.Uuid);
             return ReconcileResult.Done;
         }
 
@@ -176,9 +247,9 @@ internal sealed partial class InstanceReconciler : IAsyncDisposable
     }
 
     /// <summary>Chooses a host and claims its resources.</summary>
-    private async Task<InstanceRow?> PlaceAsync(InstanceRow row, ActionRow action, CancellationToken cancellationToken)
+    private async Task<InstanceRow?> PlaceAsync(Lease lease, InstanceRow row, ActionRow action, CancellationToken cancellationToken)
     {
-        await StepAsync("schedule");
+        await StepAsync(lease, "schedule");
         var started = time.NowMicroseconds();
         GroupRule? group;
         await using (var session = store.Read())
@@ -189,14 +260,15 @@ internal sealed partial class InstanceReconciler : IAsyncDisposable
         var choice = await scheduler.SelectDestinationAsync(SpecOf(row) with { Group = group }, cancellationToken);
         foreach (var destination in choice.Alternates.Prepend(choice.Selected))
         {
-            await StepAsync("claim");
-            if (!await placement.ClaimAsync(row, destination, cancellationToken))
+            await StepAsync(lease, "claim");
+            if (!await placement.ClaimAsync(row, destination, () => CheckAsync(lease, cancellationToken), cancellationToken))
             {
                 continue;
             }
 
-            await StepAsync("host");
+            await StepAsync(lease, "host");
             return await store.ChangeAsync(
+                lease,
                 row.Uuid,
                 async (session, instance) =>
                 {
@@ -225,12 +297,13 @@ internal sealed partial class InstanceReconciler : IAsyncDisposable
     }
 
     /// <summary>Has the ports made and bound.</summary>
-    private async Task<InstanceRow?> ConnectAsync(InstanceRow row, bool fresh, CancellationToken cancellationToken)
+    private async Task<InstanceRow?> ConnectAsync(Lease lease, InstanceRow row, bool fresh, CancellationToken cancellationToken)
     {
-        await StepAsync("ports");
+        await StepAsync(lease, "ports");
         var (vifs, groups) = await neutron.EnsurePortsAsync(row, fresh, cancellationToken);
-        await StepAsync("network");
+        await StepAsync(lease, "network");
         return await store.ChangeAsync(
+            lease,
             row.Uuid,
             instance =>
             {
@@ -250,8 +323,9 @@ internal sealed partial class InstanceReconciler : IAsyncDisposable
     }
 
     /// <summary>Leaves a host that failed, for another one where attempts are left.</summary>
-    public Task<InstanceRow?> TryNextHostAsync(InstanceRow row, ActionRow action, string reason, CancellationToken cancellationToken) =>
+    private Task<InstanceRow?> TryNextHostAsync(Lease lease, InstanceRow row, ActionRow action, string reason, CancellationToken cancellationToken) =>
         store.ChangeAsync(
+            lease,
             row.Uuid,
             async (session, instance) =>
             {
@@ -291,11 +365,12 @@ internal sealed partial class InstanceReconciler : IAsyncDisposable
         instance.Network = NetworkStage.Started;
     }
 
-    private async Task<ReconcileResult> FailBuildAsync(InstanceRow row, ActionRow action, FaultReport fault, CancellationToken cancellationToken)
+    private async Task<ReconcileResult> FailBuildAsync(Lease lease, InstanceRow row, ActionRow action, FaultReport fault, CancellationToken cancellationToken)
     {
         var host = row.Host;
-        await StepAsync("fail");
+        await StepAsync(lease, "fail");
         var failed = await store.ChangeAsync(
+            lease,
             row.Uuid,
             async (session, instance) =>
             {
@@ -314,7 +389,7 @@ internal sealed partial class InstanceReconciler : IAsyncDisposable
             await hints.HostAsync(host, row.Uuid, failed.Revision);
         }
 
-        Enqueue(row.Uuid);
+        reconciler.Enqueue(row.Uuid);
         return ReconcileResult.Done;
     }
 
@@ -352,7 +427,7 @@ internal sealed partial class InstanceReconciler : IAsyncDisposable
     }
 
     /// <summary>An action that is the host's alone.</summary>
-    private async Task<ReconcileResult> WaitForHostAsync(InstanceRow row, ActionRow action, CancellationToken cancellationToken)
+    private async Task<ReconcileResult> WaitForHostAsync(Lease lease, InstanceRow row, ActionRow action, CancellationToken cancellationToken)
     {
         if (row.Host is not null && !IsLate(action))
         {
@@ -361,6 +436,7 @@ internal sealed partial class InstanceReconciler : IAsyncDisposable
         }
 
         await store.ChangeAsync(
+            lease,
             row.Uuid,
             async (session, instance) =>
             {
@@ -390,7 +466,7 @@ internal sealed partial class InstanceReconciler : IAsyncDisposable
         return ReconcileResult.Done;
     }
 
-    private async Task<ReconcileResult> DeleteAsync(InstanceRow row, ActionRow? action, CancellationToken cancellationToken)
+    private async Task<ReconcileResult> DeleteAsync(Lease lease, InstanceRow row, ActionRow? action, CancellationToken cancellationToken)
     {
         var late = action is null || IsLate(action);
         if (row.Host is not null && !row.Release && !late && await hosts.IsUpAsync(row.Host, cancellationToken))
@@ -403,7 +479,7 @@ internal sealed partial class InstanceReconciler : IAsyncDisposable
         var released = false;
         try
         {
-            await GiveBackAsync(row, cancellationToken);
+            await GiveBackAsync(lease, row, cancellationToken);
             released = true;
         }
         catch (CloudException failure) when (late)
@@ -411,8 +487,9 @@ internal sealed partial class InstanceReconciler : IAsyncDisposable
             LogNotReleased(row.Uuid, failure);
         }
 
-        await StepAsync("deleted");
+        await StepAsync(lease, "deleted");
         await store.ChangeAsync(
+            lease,
             row.Uuid,
             async (session, instance) =>
             {
@@ -434,13 +511,14 @@ internal sealed partial class InstanceReconciler : IAsyncDisposable
     }
 
     /// <summary>Gives back what a failed build, or a deletion that could not wait, still holds.</summary>
-    private async Task ReleaseAsync(InstanceRow row, CancellationToken cancellationToken)
+    private async Task ReleaseAsync(Lease lease, InstanceRow row, CancellationToken cancellationToken)
     {
-        await GiveBackAsync(row, cancellationToken);
-        await StepAsync("released");
+        await GiveBackAsync(lease, row, cancellationToken);
+        await StepAsync(lease, "released");
         await store.WriteAsync(
             async session =>
             {
+                await lease.CheckAsync(session.Db, cancellationToken);
                 if (await session.FindInstanceAsync(row.Uuid, cancellationToken) is not { } instance)
                 {
                     return;
@@ -459,11 +537,11 @@ internal sealed partial class InstanceReconciler : IAsyncDisposable
             cancellationToken);
     }
 
-    private async Task GiveBackAsync(InstanceRow row, CancellationToken cancellationToken)
+    private async Task GiveBackAsync(Lease lease, InstanceRow row, CancellationToken cancellationToken)
     {
-        await StepAsync("release ports");
+        await StepAsync(lease, "release ports");
         await neutron.ReleasePortsAsync(row, cancellationToken);
-        await StepAsync("release allocation");
+        await StepAsync(lease, "release allocation");
         await placement.ReleaseAsync(row.Uuid, cancellationToken);
     }
 
@@ -490,6 +568,9 @@ internal sealed partial class InstanceReconciler : IAsyncDisposable
             PhysicalNetworks = [.. StoredJson.Networks(row.RequestedNetworks).Select(network => network.PhysicalNetwork).OfType<string>().Distinct()],
         };
 
+    private Task CheckAsync(Lease lease, CancellationToken cancellationToken) =>
+        store.WriteAsync(session => lease.CheckAsync(session.Db, cancellationToken), cancellationToken);
+
     private bool IsLate(ActionRow action) => time.NowMicroseconds() > action.Deadline;
 
     private ReconcileResult Later(ActionRow action)
@@ -498,10 +579,18 @@ internal sealed partial class InstanceReconciler : IAsyncDisposable
         return ReconcileResult.After(left < Reminder ? left : Reminder);
     }
 
-    private Task StepAsync(string name) => BeforeStep?.Invoke(name) ?? Task.CompletedTask;
+    /// <exception cref="LeaseLostException">Another conductor has the instance by now.</exception>
+    private async Task StepAsync(Lease lease, string name)
+    {
+        await (BeforeStep?.Invoke(name) ?? Task.CompletedTask);
+        lease.ThrowIfLost();
+    }
 
     [LoggerMessage(EventId = 4001, Level = LogLevel.Warning, Message = "Instance {Id} was not built: {Reason}")]
     private partial void LogFailed(string id, string reason);
+
+    [LoggerMessage(EventId = 4005, Level = LogLevel.Warning, Message = "Instance {Id} is another conductor's by now, and left to it")]
+    private partial void LogLeft(string id);
 
     [LoggerMessage(EventId = 4002, Level = LogLevel.Warning, Message = "Instance {Id} is deleted, but not all that it held could be given back yet")]
     private partial void LogNotReleased(string id, Exception failure);

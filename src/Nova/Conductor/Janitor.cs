@@ -21,7 +21,7 @@ internal sealed partial class Janitor : IAsyncDisposable
     private readonly ILogger<Janitor> log;
     private readonly Reconciler<string> reconciler;
 
-    public Janitor(NovaStore store, PlacementClient placement, NeutronClient neutron, InstanceReconciler instances, TimeProvider time, ILogger<Janitor> log)
+    public Janitor(NovaStore store, PlacementClient placement, NeutronClient neutron, InstanceReconciler instances, ConductorLeases leases, TimeProvider time, ILogger<Janitor> log)
     {
         this.store = store;
         this.placement = placement;
@@ -30,11 +30,17 @@ internal sealed partial class Janitor : IAsyncDisposable
         this.log = log;
         reconciler = new Reconciler<string>(
             "nova-janitor",
-            (_, cancellationToken) => SweepAsync(cancellationToken),
+            async (key, cancellationToken) =>
+            {
+                // What it writes may be written twice: the lease only spares the others the work.
+                using var hold = leases.Janitor.TryEnter(key);
+                return hold is null ? ReconcileResult.Done : await SweepAsync(cancellationToken);
+            },
             _ => Task.FromResult<IReadOnlyCollection<string>>(["sweep"]),
             new ReconcilerOptions { Parallelism = 1, FirstRetry = TimeSpan.FromSeconds(10), LongestRetry = TimeSpan.FromMinutes(5), FullPeriod = TimeSpan.FromMinutes(10) },
             time,
             log);
+        leases.Janitor.Gained += reconciler.EnqueueAll;
     }
 
     public void Start() => reconciler.Start();
@@ -81,7 +87,10 @@ internal sealed partial class Janitor : IAsyncDisposable
                     return left;
                 },
                 cancellationToken);
-            released.ForEach(row => instances.Enqueue(row.Uuid));
+            foreach (var row in released)
+            {
+                await instances.EnqueueAsync(row.Uuid);
+            }
         }
 
         return ReconcileResult.Done;

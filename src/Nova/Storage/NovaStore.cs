@@ -4,6 +4,7 @@ using LinqToDB.Data;
 using SharpStack.Foundation;
 using SharpStack.Foundation.Hosting;
 using SharpStack.Foundation.Storage;
+using SharpStack.Foundation.Storage.Leases;
 using SharpStack.Nova.Contracts;
 using SharpStack.Nova.Servers;
 
@@ -15,7 +16,8 @@ internal sealed class NovaStore(Func<ServiceDatabase> open, TimeProvider time) :
     private readonly Lock opening = new();
     private ServiceDatabase? database;
 
-    private ServiceDatabase Database
+    /// <summary>The database, opened where nobody has yet.</summary>
+    public ServiceDatabase Database
     {
         get
         {
@@ -66,6 +68,21 @@ internal sealed class NovaStore(Func<ServiceDatabase> open, TimeProvider time) :
 
     public Task<InstanceRow?> ChangeAsync(string uuid, Func<InstanceRow, bool> change, CancellationToken cancellationToken) =>
         ChangeAsync(uuid, (_, row) => Task.FromResult(change(row)), cancellationToken);
+
+    /// <summary>As the others, by who holds a lease for the instance.</summary>
+    /// <exception cref="LeaseLostException">The lease is another's by now: nothing is changed.</exception>
+    public Task<InstanceRow?> ChangeAsync(Lease lease, string uuid, Func<NovaSession, InstanceRow, Task<bool>> change, CancellationToken cancellationToken) =>
+        ChangeAsync(
+            uuid,
+            async (session, row) =>
+            {
+                await lease.CheckAsync(session.Db, cancellationToken);
+                return await change(session, row);
+            },
+            cancellationToken);
+
+    public Task<InstanceRow?> ChangeAsync(Lease lease, string uuid, Func<InstanceRow, bool> change, CancellationToken cancellationToken) =>
+        ChangeAsync(lease, uuid, (_, row) => Task.FromResult(change(row)), cancellationToken);
 
     public ValueTask DisposeAsync() => database?.DisposeAsync() ?? ValueTask.CompletedTask;
 }
