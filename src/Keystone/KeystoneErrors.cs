@@ -28,7 +28,7 @@ internal sealed class KeystoneErrors : IApiErrors
 /// <summary>Errors in Keystone's words.</summary>
 internal static class Fail
 {
-    public static CloudException NotFound(string what, string id) => CloudException.NotFound($"Could not find {what}: {id}.");
+    public static CloudException NotFound(string what, string id, bool colon = true) => CloudException.NotFound($"Could not find {what}{(colon ? ":" : "")} {id}.");
 
     public static CloudException Conflict(string type, string details) =>
         CloudException.Conflict($"Conflict occurred attempting to store {type} - {details}.");

@@ -8,8 +8,11 @@ using SharpStack.Keystone.Assignments;
 using SharpStack.Keystone.Authentication;
 using SharpStack.Keystone.Catalog;
 using SharpStack.Keystone.Credentials;
+using SharpStack.Keystone.DomainConfigs;
 using SharpStack.Keystone.Domains;
 using SharpStack.Keystone.Groups;
+using SharpStack.Keystone.Ldap;
+using SharpStack.Keystone.Limits;
 using SharpStack.Keystone.Policies;
 using SharpStack.Keystone.Projects;
 using SharpStack.Keystone.Roles;
@@ -28,7 +31,7 @@ public sealed class KeystoneModule : IServiceModule
     public IReadOnlyList<string> Services => [ServiceName];
 
     public IEnumerable<(string Config, ConfigOption Option)> Options =>
-        ConfigOption.DeclaredIn(typeof(KeystoneOptions)).Select(static option => (ServiceName, option));
+        ConfigOption.DeclaredIn(typeof(KeystoneOptions)).Concat(ConfigOption.DeclaredIn(typeof(LdapOptions))).Select(static option => (ServiceName, option));
 
     public void Register(ModuleContext context)
     {
@@ -58,6 +61,7 @@ public sealed class KeystoneModule : IServiceModule
         services.AddSingleton(_ => new PasswordHasher(config.Get(KeystoneOptions.PasswordHashRounds)));
         services.AddSingleton(_ => new Answers(config));
         services.AddSingleton<ProjectQueries>();
+        AddWithConfig<CatalogReader>();
         AddWithConfig<TokenService>();
         AddWithConfig<Authenticator>();
         AddWithConfig<UserOperations>();
@@ -96,8 +100,14 @@ public sealed class KeystoneModule : IServiceModule
                 Route<RegionRoutes>(provider).Map(routes);
                 Route<ServiceRoutes>(provider).Map(routes);
                 Route<EndpointRoutes>(provider).Map(routes);
+                Route<EndpointGroupRoutes>(provider).Map(routes);
+                Route<EndpointFilterRoutes>(provider).Map(routes);
                 Route<CredentialRoutes>(provider).Map(routes);
                 Route<PolicyBlobRoutes>(provider).Map(routes);
+                Route<PolicyAssociationRoutes>(provider).Map(routes);
+                Route<RegisteredLimitRoutes>(provider).Map(routes);
+                Route<LimitRoutes>(provider).Map(routes);
+                Route<DomainConfigRoutes>(provider).Map(routes);
             },
         });
 

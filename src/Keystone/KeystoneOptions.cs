@@ -44,6 +44,12 @@ public static class KeystoneOptions
     public static readonly ConfigOption<int> MaxPasswordLength = new(
         "identity", "max_password_length", 4096, "Longer passwords are refused.") { Min = 1 };
 
+    public static readonly ConfigOption<bool> ReturnAllEndpoints = new(
+        "endpoint_filter", "return_all_endpoints_if_no_filter", true, "Whether a project that no endpoints were given to has the whole catalog.");
+
+    public static readonly ConfigOption<string> EnforcementModel = new(
+        "unified_limit", "enforcement_model", "flat", "How the limits of projects and domains bind each other.") { Choices = ["flat", "strict_two_level"] };
+
     public static readonly ConfigOption<string> AdminProjectName = new(
         "resource", "admin_project_name", "", "The project whose tokens carry is_admin_project; empty for none.");
 
@@ -61,4 +67,51 @@ public static class KeystoneOptions
 
     public static readonly ConfigOption<bool> EnforceNewDefaults = new(
         "oslo_policy", "enforce_new_defaults", false, "Leave out the deprecated checks that are accepted beside the new ones.");
+
+    public static readonly ConfigOption<string> IdentityDriver = new(
+        "identity", "driver", "sql", "Where users and groups are kept.") { Choices = ["sql", "ldap"] };
+
+    public static readonly ConfigOption<int> IdentityListLimit = new("identity", "list_limit", 0, "The most users or groups in a list; 0 for the one of all lists.") { Min = 0 };
+
+    public static readonly ConfigOption<int> IdentityCacheTime = new(
+        "identity", "cache_time", 600, "Seconds for which what a directory said is believed without asking it again.") { Min = 0 };
+
+    public static readonly ConfigOption<bool> DomainDrivers = new(
+        "identity", "domain_specific_drivers_enabled", false, "Whether domains may keep their users elsewhere.");
+
+    public static readonly ConfigOption<bool> DomainConfigsFromDatabase = new(
+        "identity", "domain_configurations_from_database", false, "Whether their configuration is read from the database, and not from files.");
+
+    public static readonly ConfigOption<string> DomainConfigDirectory = new(
+        "identity", "domain_config_dir", "/etc/keystone/domains", "Where the files keystone.DOMAIN.conf are.");
+
+    public static readonly ConfigOption<bool> BackwardCompatibleIds = new(
+        "identity_mapping", "backward_compatible_ids", true, "Whether users of the default LDAP have their own ids there as ids here.");
+
+    public static readonly ConfigOption<int> DaysInactive = new(
+        "security_compliance", "disable_user_account_days_inactive", 0, "Days without a log-in after which a user is disabled; 0 for never.") { Min = 0 };
+
+    public static readonly ConfigOption<int> LockoutAttempts = new(
+        "security_compliance", "lockout_failure_attempts", 0, "Wrong passwords after which a user is locked; 0 for never.") { Min = 0 };
+
+    public static readonly ConfigOption<int> LockoutDuration = new(
+        "security_compliance", "lockout_duration", 1800, "Seconds for which the user is locked.") { Min = 1 };
+
+    public static readonly ConfigOption<int> PasswordExpiresDays = new(
+        "security_compliance", "password_expires_days", 0, "Days after which a password must be changed; 0 for never.") { Min = 0 };
+
+    public static readonly ConfigOption<int> UniquePasswords = new(
+        "security_compliance", "unique_last_password_count", 0, "How many of the last passwords a new one must differ from; 0 for none.") { Min = 0 };
+
+    public static readonly ConfigOption<int> MinimumPasswordAge = new(
+        "security_compliance", "minimum_password_age", 0, "Days before users may change their password again.") { Min = 0 };
+
+    public static readonly ConfigOption<string?> PasswordRegex = new(
+        "security_compliance", "password_regex", null, "What a password must match.");
+
+    public static readonly ConfigOption<string?> PasswordRegexDescription = new(
+        "security_compliance", "password_regex_description", null, "What users are told that a password must be like.");
+
+    public static readonly ConfigOption<bool> ChangePasswordFirst = new(
+        "security_compliance", "change_password_upon_first_use", false, "Whether a password that an administrator set must be changed before it is good for anything.");
 }

@@ -3,8 +3,10 @@ using SharpStack.Foundation.Policy;
 using SharpStack.Keystone.Assignments;
 using SharpStack.Keystone.Catalog;
 using SharpStack.Keystone.Credentials;
+using SharpStack.Keystone.DomainConfigs;
 using SharpStack.Keystone.Domains;
 using SharpStack.Keystone.Groups;
+using SharpStack.Keystone.Limits;
 using SharpStack.Keystone.Policies;
 using SharpStack.Keystone.Projects;
 using SharpStack.Keystone.Roles;
@@ -40,9 +42,13 @@ internal static class KeystonePolicies
         .. RolePolicies.Rules,
         .. AssignmentPolicies.Rules,
         .. CatalogPolicies.Rules,
+        .. EndpointFilterPolicies.Rules,
         .. TokenPolicies.Rules,
         .. CredentialPolicies.Rules,
         .. PolicyBlobPolicies.Rules,
+        .. PolicyAssociationPolicies.Rules,
+        .. LimitPolicies.Rules,
+        .. DomainConfigPolicies.Rules,
     ];
 
     /// <param name="directory">Where a relative <c>policy_file</c> lies.</param>

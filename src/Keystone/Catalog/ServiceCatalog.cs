@@ -7,30 +7,62 @@ using SharpStack.Keystone.Storage;
 namespace SharpStack.Keystone.Catalog;
 
 /// <summary>The enabled services and their enabled endpoints, as tokens carry them.</summary>
-internal sealed class ServiceCatalog(IReadOnlyList<ServiceRow> services, IReadOnlyList<EndpointRow> endpoints)
+/// <param name="endpoints">All endpoints, in the order of the catalog.</param>
+internal sealed class ServiceCatalog(IReadOnlyList<ServiceRow> services, IReadOnlyList<EndpointRow> endpoints, EndpointFilters filters)
 {
-    private readonly ILookup<string, EndpointRow> byService = endpoints.ToLookup(static e => e.ServiceId);
-    private readonly bool hasTemplates = endpoints.Any(static e => e.Url.Contains(")s", StringComparison.Ordinal));
+    private static readonly string[] Places =
+    [
+        "tenant_id", "project_id", "user_id", "public_bind_host", "admin_bind_host", "compute_host", "admin_port", "public_port", "public_endpoint", "admin_endpoint",
+    ];
+
+    private readonly ILookup<string, EndpointRow> byService = endpoints.Where(static e => e.Enabled).ToLookup(static e => e.ServiceId);
+    private readonly bool sharable = !filters.HasAny && !endpoints.Any(static e => e.Url.Contains(")s", StringComparison.Ordinal));
     private byte[]? shared;
+
+    /// <summary>Whether a URL has a place such as <c>$(project_id)s</c> that nothing ever fills, or one that is not written out.</summary>
+    public static bool UnknownPlace(string url)
+    {
+        var text = url.Replace("$(", "%(", StringComparison.Ordinal);
+        for (var i = text.IndexOf('%', StringComparison.Ordinal); i >= 0; i = text.IndexOf('%', i))
+        {
+            if (i + 1 < text.Length && text[i + 1] == '%')
+            {
+                i += 2;
+                continue;
+            }
+            var end = text.IndexOf(")s", i, StringComparison.Ordinal);
+            if (i + 1 == text.Length || text[i + 1] != '(' || end < 0 || !Places.Contains(text[(i + 2)..end]))
+            {
+                return true;
+            }
+            i = end;
+        }
+        return false;
+    }
 
     /// <summary>
     /// The catalog's JSON array. Places in URLs such as <c>$(project_id)s</c> are filled in; where the scope has no project, the endpoints that need one
-    /// are left out, and so is an endpoint with a place that nothing fills.
+    /// are left out, and so is an endpoint with a place that nothing fills. A project that endpoints were given to has those alone.
     /// </summary>
-    public byte[] Render(string userId, string? projectId) =>
-        hasTemplates ? Write(userId, projectId) : shared ??= Write(userId, projectId);
+    public byte[] Render(string userId, string? projectId) => sharable ? shared ??= Write(userId, projectId) : Write(userId, projectId);
 
     private byte[] Write(string userId, string? projectId)
     {
+        var chosen = projectId is null ? [] : filters.EndpointsOf(projectId, endpoints);
         var buffer = new ArrayBufferWriter<byte>();
         using (var json = new Utf8JsonWriter(buffer, ApiContext.JsonOptions))
         {
             json.WriteStartArray();
-            foreach (var service in services)
+            foreach (var service in chosen.Count == 0 && !filters.AllWithoutFilter ? [] : services)
             {
+                var own = byService[service.Id].Where(e => chosen.Count == 0 || chosen.Contains(e.Id)).ToList();
+                if (chosen.Count > 0 && own.Count == 0)
+                {
+                    continue;
+                }
                 json.WriteStartObject();
                 json.WriteStartArray("endpoints");
-                foreach (var endpoint in byService[service.Id])
+                foreach (var endpoint in own)
                 {
                     if (Fill(endpoint.Url, userId, projectId) is not { } url)
                     {

@@ -55,13 +55,28 @@ internal sealed class Answers(ServiceConfig config)
     public Task CollectionAsync<T>(ApiContext context, string name, IReadOnlyList<T> items, Action<Utf8JsonWriter, T, string> write) =>
         CollectionAsync(context, name, new Page<T>(items, false, null), write);
 
+    /// <summary>What a request made several of: a list without links.</summary>
+    public Task CreatedAsync<T>(ApiContext context, string name, IReadOnlyList<T> items, Action<Utf8JsonWriter, T, string> write) =>
+        context.WriteJsonAsync(201, json =>
+        {
+            var root = Root(context);
+            json.WriteStartObject();
+            json.WriteStartArray(name);
+            foreach (var item in items)
+            {
+                write(json, item, root);
+            }
+            json.WriteEndArray();
+            json.WriteEndObject();
+        });
+
     /// <summary>Reads one page in the order of the ids: after <c>marker</c>, up to <c>limit</c> or the configured limit.</summary>
     public async Task<Page<T>> PageAsync<T>(ApiContext context, IQueryable<T> query, Expression<Func<T, string>> id)
     {
         var asked = context.Query.Limit();
         if (context.Query.Marker is { Length: > 0 } marker)
         {
-            query = query.Where(Compare(id, marker, static (body, value) => Expression.GreaterThan(
+            query = query.Where(Compare(id!, marker, static (body, value) => Expression.GreaterThan(
                 Expression.Call(body, CompareTo, value), Expression.Constant(0))));
         }
         query = query.OrderBy(id);
@@ -79,14 +94,21 @@ internal sealed class Answers(ServiceConfig config)
         return asked is > 0 ? new(items, false, id.Compile()(items[^1])) : new(items, true, null);
     }
 
-    /// <summary>Filters by <c>name</c>, <c>name__contains</c>, <c>name__startswith</c>, <c>name__endswith</c> and their <c>__i…</c> forms, all without regard to case.</summary>
-    public static IQueryable<T> WhereName<T>(ApiContext context, IQueryable<T> query, Expression<Func<T, string>> nameKey)
+    /// <summary>Filters by <c>name</c> as <see cref="Where"/> does, without regard to case.</summary>
+    public static IQueryable<T> WhereName<T>(ApiContext context, IQueryable<T> query, Expression<Func<T, string?>> nameKey) =>
+        Where(context, query, "name", nameKey, fold: true);
+
+    /// <summary>Filters by an attribute: <c>type=…</c>, <c>type__contains</c>, <c>type__startswith</c>, <c>type__endswith</c> and their <c>__i…</c> forms.</summary>
+    /// <param name="fold">Whether the member holds lower case.</param>
+    public static IQueryable<T> Where<T>(ApiContext context, IQueryable<T> query, string attribute, Expression<Func<T, string?>> member, bool fold = false)
     {
-        foreach (var name in context.Query.Names.Where(static n => n == "name" || n.StartsWith("name__", StringComparison.Ordinal)))
+        var inexact = attribute + "__";
+        foreach (var name in context.Query.Names.Where(n => n == attribute || n.StartsWith(inexact, StringComparison.Ordinal)))
         {
-            var value = Names.Key(context.Query[name] ?? "");
-            var method = name.Length == 4 ? "" : name[6..].TrimStart('i');
-            query = query.Where(Compare(nameKey, value, (body, text) => method switch
+            var value = context.Query[name] ?? "";
+            value = fold ? Names.Key(value) : value;
+            var method = name.Length == attribute.Length ? "" : name[inexact.Length..].TrimStart('i');
+            query = query.Where(Compare(member, value, (body, text) => method switch
             {
                 "" => Expression.Equal(body, text),
                 "contains" => Expression.Call(body, nameof(string.Contains), null, text),
@@ -98,7 +120,7 @@ internal sealed class Answers(ServiceConfig config)
         return query;
     }
 
-    private static Expression<Func<T, bool>> Compare<T>(Expression<Func<T, string>> member, string value, Func<Expression, Expression, Expression> compare)
+    private static Expression<Func<T, bool>> Compare<T>(Expression<Func<T, string?>> member, string value, Func<Expression, Expression, Expression> compare)
     {
         // Through a field, so that the value becomes a parameter of the SQL and one plan serves all values.
         Expression<Func<string>> parameter = () => value;

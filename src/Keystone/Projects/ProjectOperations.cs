@@ -6,7 +6,10 @@ using LinqToDB.Data;
 using SharpStack.Foundation;
 using SharpStack.Foundation.Configuration;
 using SharpStack.Foundation.Storage;
+using SharpStack.Keystone.Catalog;
+using SharpStack.Keystone.DomainConfigs;
 using SharpStack.Keystone.Groups;
+using SharpStack.Keystone.Limits;
 using SharpStack.Keystone.Roles;
 using SharpStack.Keystone.Storage;
 using SharpStack.Keystone.Tokens;
@@ -20,7 +23,9 @@ internal sealed class ProjectOperations(KeystoneStore store, ProjectQueries quer
     private static readonly FrozenSet<string> Columns =
         FrozenSet.ToFrozenSet(["id", "name", "domain_id", "parent_id", "is_domain", "enabled", "description", "options", "tags", "links", "explicit_domain_id"]);
 
-    private readonly int maxDepth = config.Get(KeystoneOptions.MaxProjectTreeDepth);
+    private readonly int maxDepth = LimitModel.Of(config.Get(KeystoneOptions.EnforcementModel)).MaxDepth is { } levels
+        ? Math.Min(config.Get(KeystoneOptions.MaxProjectTreeDepth), levels)
+        : config.Get(KeystoneOptions.MaxProjectTreeDepth);
 
     /// <param name="domainId">The domain of the new project; not used for one that acts as a domain.</param>
     public async Task<ProjectView> CreateProjectAsync(JsonElement body, string domainId, CancellationToken cancellationToken)
@@ -203,6 +208,10 @@ internal sealed class ProjectOperations(KeystoneStore store, ProjectQueries quer
     {
         await db.Assignments().Where(a => a.TargetType != AssignmentRow.System && ids.Contains(a.TargetId)).DeleteAsync(cancellationToken);
         await db.ProjectTags().Where(t => ids.Contains(t.ProjectId)).DeleteAsync(cancellationToken);
+        await db.ProjectEndpoints().Where(e => ids.Contains(e.ProjectId)).DeleteAsync(cancellationToken);
+        await db.ProjectEndpointGroups().Where(e => ids.Contains(e.ProjectId)).DeleteAsync(cancellationToken);
+        await db.Limits().Where(l => ids.Contains(l.ProjectId) || ids.Contains(l.DomainId)).DeleteAsync(cancellationToken);
+        await db.DomainConfigs().Where(c => ids.Contains(c.DomainId)).DeleteAsync(cancellationToken);
         await db.Credentials().Where(c => ids.Contains(c.ProjectId!)).DeleteAsync(cancellationToken);
         await db.Users().Where(u => ids.Contains(u.DefaultProjectId!)).Set(static u => u.DefaultProjectId, (string?)null).UpdateAsync(cancellationToken);
         await db.Projects().Where(p => ids.Contains(p.Id)).DeleteAsync(cancellationToken);

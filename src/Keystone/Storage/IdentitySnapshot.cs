@@ -11,7 +11,7 @@ using SharpStack.Keystone.Tokens;
 namespace SharpStack.Keystone.Storage;
 
 /// <summary>Gives the snapshot of the current revision: what tokens need from the database, read once between two writes.</summary>
-internal sealed class IdentityCache(KeystoneStore store)
+internal sealed class IdentityCache(KeystoneStore store, CatalogReader catalogs)
 {
     private IdentitySnapshot? current;
 
@@ -25,7 +25,7 @@ internal sealed class IdentityCache(KeystoneStore store)
             {
                 return known;
             }
-            var fresh = new IdentitySnapshot(store, revision);
+            var fresh = new IdentitySnapshot(store, catalogs, revision);
             Interlocked.CompareExchange(ref current, fresh, known);
             return Volatile.Read(ref current)!;
         }
@@ -36,7 +36,7 @@ internal sealed class IdentityCache(KeystoneStore store)
 /// What was read since the last write: users, projects, roles, authorizations, the catalog and validated tokens. It only grows; a write makes the
 /// cache start a new one, so nothing in it needs to be invalidated. What is not found is not kept: guesses must not fill the memory.
 /// </summary>
-internal sealed class IdentitySnapshot(KeystoneStore store, long revision)
+internal sealed class IdentitySnapshot(KeystoneStore store, CatalogReader catalogs, long revision)
 {
     private const int MaxEntries = 50_000;
 
@@ -128,9 +128,7 @@ internal sealed class IdentitySnapshot(KeystoneStore store, long revision)
             return known;
         }
         await using var db = store.Read();
-        var loaded = new ServiceCatalog(
-            await db.Services().Where(s => s.Enabled).OrderBy(s => s.Id).ToListAsync(cancellationToken),
-            await db.Endpoints().Where(e => e.Enabled).OrderBy(e => e.Id).ToListAsync(cancellationToken));
+        var loaded = await catalogs.ReadAsync(db, cancellationToken);
         Volatile.Write(ref catalog, loaded);
         return loaded;
     }

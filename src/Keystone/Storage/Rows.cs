@@ -35,6 +35,17 @@ internal sealed record UserRow
 
     [Column("created_at")]
     public required long CreatedAt { get; init; }
+
+    /// <summary>Wrong passwords since the last right one.</summary>
+    [Column("failed_auth_count")]
+    public int FailedAuthCount { get; init; }
+
+    [Column("failed_auth_at")]
+    public long? FailedAuthAt { get; init; }
+
+    /// <summary>The last log-in, where inactive users are disabled.</summary>
+    [Column("last_active_at")]
+    public long? LastActiveAt { get; init; }
 }
 
 [Table("passwords")]
@@ -54,6 +65,10 @@ internal sealed record PasswordRow
 
     [Column("expires_at")]
     public long? ExpiresAt { get; init; }
+
+    /// <summary>Set by the user, and not by an administrator.</summary>
+    [Column("self_service")]
+    public bool SelfService { get; init; }
 }
 
 [Table("identity_groups")]
