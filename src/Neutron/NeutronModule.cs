@@ -42,6 +42,7 @@ public sealed class NeutronModule : IServiceModule
         services.AddSingleton(provider => new NeutronStore(
             DatabaseOptions.Open(config, context.Host, typeof(M001Initial).Assembly, typeof(M001Initial).Namespace!), provider.GetRequiredService<IMessageBus>(), provider.GetRequiredService<TimeProvider>()));
         AddDrivers(services);
+        services.AddSingleton(provider => ActivatorUtilities.CreateInstance<NeutronLeases>(provider));
         services.AddSingleton<SegmentManager>();
         services.AddSingleton<AgentDirectory>();
         services.AddSingleton<PortOperations>();
@@ -122,12 +123,13 @@ public sealed class NeutronModule : IServiceModule
 }
 
 /// <summary>Serves the agents on the bus, and keeps the reconcilers running.</summary>
-internal sealed class NeutronServer(IMessageBus bus, AgentReports reports, AgentQuestions questions, DhcpQuestions dhcp, DhcpSchedulingReconciler scheduling, NovaNotifier nova) : IWorker
+internal sealed class NeutronServer(IMessageBus bus, AgentReports reports, AgentQuestions questions, DhcpQuestions dhcp, DhcpSchedulingReconciler scheduling, NovaNotifier nova, NeutronLeases leases) : IWorker
 {
     private readonly List<IDisposable> served = [];
 
-    public Task StartAsync(CancellationToken cancellationToken)
+    public async Task StartAsync(CancellationToken cancellationToken)
     {
+        await leases.Keeper.StartAsync(cancellationToken);
         Serve(AgentContracts.ReportState, reports.ReportAsync);
         Serve(OpenVSwitchContracts.GetDevices, questions.GetDevicesAsync);
         Serve(OpenVSwitchContracts.GetSecurityGroups, questions.GetSecurityGroupsAsync);
@@ -138,16 +140,33 @@ internal sealed class NeutronServer(IMessageBus bus, AgentReports reports, Agent
         Serve(DhcpContracts.EnsureDhcpPort, dhcp.EnsurePortAsync);
         Serve(DhcpContracts.ReleaseDhcpPort, dhcp.ReleasePortAsync);
         Serve(DhcpContracts.ReportReady, dhcp.ReportReadyAsync);
+        Serve(ServerHints.WorkToDo, LookAsync);
         scheduling.Start();
         nova.Start();
-        return Task.CompletedTask;
     }
 
-    public Task StopAsync(CancellationToken cancellationToken)
+    public async Task StopAsync(CancellationToken cancellationToken)
     {
         served.ForEach(registration => registration.Dispose());
         served.Clear();
-        return Task.CompletedTask;
+        await scheduling.DisposeAsync();
+        await nova.DisposeAsync();
+        await leases.Keeper.StopAsync();
+    }
+
+    private Task<Ack> LookAsync(WorkHint hint, CancellationToken cancellationToken)
+    {
+        switch (hint.Work)
+        {
+            case NovaNotifier.Key:
+                nova.Look();
+                break;
+            case DhcpSchedulingReconciler.Key:
+                scheduling.Look();
+                break;
+        }
+
+        return Task.FromResult(Ack.Ok);
     }
 
     private void Serve<TRequest, TReply>(BusContract<TRequest, TReply> contract, Func<TRequest, CancellationToken, Task<TReply>> handler) =>

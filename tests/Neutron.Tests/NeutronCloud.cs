@@ -1,7 +1,10 @@
 using System.Collections.Concurrent;
 using System.Text.Json;
 using System.Text.Json.Nodes;
+using Microsoft.Extensions.DependencyInjection;
 using SharpStack.Foundation.Bus;
+using SharpStack.Foundation.Hosting;
+using SharpStack.Foundation.Storage.Leases;
 using SharpStack.Neutron.Contracts;
 using SharpStack.TestKit;
 
@@ -39,6 +42,26 @@ internal sealed class NeutronCloud : IAsyncDisposable
 
     public static async Task<NeutronCloud> StartAsync(params (string Group, string Name, string Value)[] settings) =>
         new(await TestCloud.StartAsync([new NeutronModule()], [.. Defaults, .. settings.Select(setting => ("neutron", setting.Group, setting.Name, setting.Value))]));
+
+    /// <summary>A server that shares its work by quick leases, and perhaps Nova's stand-in with it.</summary>
+    /// <param name="other">The server whose database and bus it joins; to be disposed after it.</param>
+    public static async Task<NeutronCloud> StartServerAsync(IServiceModule? nova = null, NeutronCloud? other = null, params (string Group, string Name, string Value)[] settings) =>
+        new(await TestCloud.StartAsync(
+            [new NeutronModule(), .. nova is null ? Array.Empty<IServiceModule>() : [nova]],
+            [
+                .. Defaults.Where(setting => nova is null || !setting.Item3.StartsWith("notify", StringComparison.Ordinal)),
+                .. settings.Select(setting => ("neutron", setting.Group, setting.Name, setting.Value)),
+            ],
+            other?.Cloud.Data,
+            services: container =>
+            {
+                container.AddSingleton(new LeaseTimings(TimeSpan.FromMilliseconds(100), TimeSpan.FromMilliseconds(900)));
+                if (other is not null)
+                {
+                    container.AddSingleton(other.Bus);
+                }
+            },
+            keepsData: other is not null));
 
     public static async Task<NeutronCloud> StartAsync(TimeProvider time) => new(await TestCloud.StartAsync([new NeutronModule()], Defaults, time: time));
 

@@ -18,7 +18,7 @@ internal sealed class AgentReports(NeutronStore store, AgentDirectory directory,
         var isFirst = seen.TryAdd(row.Id, true);
         if (status != "alive" || report.Start)
         {
-            scheduling.LookAtAll();
+            await scheduling.LookAtAllAsync();
         }
 
         return new AgentReportAnswer(row.Id, status, isFirst || status == "revived", row.AdminStateUp);

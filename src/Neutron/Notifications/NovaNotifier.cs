@@ -3,6 +3,7 @@ using LinqToDB;
 using LinqToDB.Async;
 using Microsoft.Extensions.Logging;
 using SharpStack.Foundation;
+using SharpStack.Foundation.Bus;
 using SharpStack.Foundation.Identity;
 using SharpStack.Foundation.Reconciling;
 using SharpStack.Neutron.Storage;
@@ -11,42 +12,68 @@ namespace SharpStack.Neutron.Notifications;
 
 /// <summary>
 /// Delivers the events that transactions left for Nova, in order and at least once: <c>POST /os-server-external-events</c>. What Nova
-/// does not know (404) or take (422) is dropped; while Nova is away everything waits.
+/// does not know (404) or take (422) is dropped; while Nova is away everything waits. Of several servers one delivers, the events of all of them.
 /// </summary>
 internal sealed partial class NovaNotifier : IAsyncDisposable
 {
-    private const string Key = "nova";
+    public const string Key = "nova-events";
     private const int BatchSize = 100;
 
     private readonly NeutronStore store;
     private readonly NeutronOptions options;
     private readonly ServiceClients clients;
+    private readonly NeutronLeases leases;
+    private readonly IMessageBus bus;
     private readonly ILogger log;
     private readonly Reconciler<string> reconciler;
 
-    public NovaNotifier(NeutronStore store, NeutronOptions options, ServiceClients clients, TimeProvider time, ILogger<NovaNotifier> log)
+    public NovaNotifier(NeutronStore store, NeutronOptions options, ServiceClients clients, NeutronLeases leases, IMessageBus bus, TimeProvider time, ILogger<NovaNotifier> log)
     {
         this.store = store;
         this.options = options;
         this.clients = clients;
+        this.leases = leases;
+        this.bus = bus;
         this.log = log;
         reconciler = new Reconciler<string>(
             "neutron-nova-events",
             (_, cancellation) => DeliverAsync(cancellation),
             static _ => Task.FromResult<IReadOnlyCollection<string>>([Key]),
-            new ReconcilerOptions { Parallelism = 1, LongestRetry = TimeSpan.FromSeconds(10) },
+            new ReconcilerOptions { Parallelism = 1, LongestRetry = TimeSpan.FromSeconds(10), FullPeriod = TimeSpan.FromSeconds(10) },
             time,
             log);
-        store.NovaEventsWritten = () => reconciler.Enqueue(Key);
+        store.NovaEventsWritten = TellDelivererAsync;
+        leases.NovaEvents.Gained += reconciler.EnqueueAll;
     }
 
     public void Start() => reconciler.Start();
 
+    /// <summary>Delivers soon, where this server does.</summary>
+    public void Look()
+    {
+        if (leases.NovaEvents.Holds(Key))
+        {
+            reconciler.Enqueue(Key);
+        }
+    }
+
     public ValueTask DisposeAsync() => reconciler.DisposeAsync();
+
+    private ValueTask TellDelivererAsync()
+    {
+        if (!leases.NovaEvents.Holds(Key))
+        {
+            return bus.FanoutAsync(ServerHints.WorkToDo, new WorkHint(Key));
+        }
+
+        reconciler.Enqueue(Key);
+        return ValueTask.CompletedTask;
+    }
 
     private async Task<ReconcileResult> DeliverAsync(CancellationToken cancellationToken)
     {
-        while (true)
+        using var hold = leases.NovaEvents.TryEnter(Key);
+        while (hold is not null)
         {
             List<NovaEventRow> events;
             await using (var db = store.Read())
@@ -59,10 +86,14 @@ internal sealed partial class NovaNotifier : IAsyncDisposable
                 return ReconcileResult.Done;
             }
 
+            hold.Lease.ThrowIfLost();
             await PostAsync(events, cancellationToken);
-            var last = events[^1].Id;
-            await store.WriteAsync(work => work.Db.GetTable<NovaEventRow>().Where(row => row.Id <= last).DeleteAsync(work.Cancellation), cancellationToken);
+            // Those and no others: an event with a lower id may be committed later than one with a higher.
+            var delivered = events.ConvertAll(row => row.Id);
+            await store.WriteAsync(work => work.Db.GetTable<NovaEventRow>().Where(row => delivered.Contains(row.Id)).DeleteAsync(work.Cancellation), cancellationToken);
         }
+
+        return ReconcileResult.Done;
     }
 
     private async Task PostAsync(List<NovaEventRow> events, CancellationToken cancellationToken)

@@ -10,9 +10,11 @@ namespace SharpStack.Neutron.Storage;
 internal sealed class NeutronStore(ServiceDatabase database, IMessageBus bus, TimeProvider time) : IAsyncDisposable
 {
     /// <summary>Called after a transaction that left events for Nova.</summary>
-    public Action? NovaEventsWritten { get; set; }
+    public Func<ValueTask>? NovaEventsWritten { get; set; }
 
     public TimeProvider Time => time;
+
+    public ServiceDatabase Database => database;
 
     public ValueTask DisposeAsync() => database.DisposeAsync();
 
@@ -32,9 +34,9 @@ internal sealed class NeutronStore(ServiceDatabase database, IMessageBus bus, Ti
             },
             cancellationToken);
         await committed!.SendAsync(bus);
-        if (committed.HasNovaEvents)
+        if (committed.HasNovaEvents && NovaEventsWritten is { } tell)
         {
-            NovaEventsWritten?.Invoke();
+            await tell();
         }
 
         return result;
