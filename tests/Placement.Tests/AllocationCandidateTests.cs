@@ -194,7 +194,4 @@ public sealed class AllocationCandidateTests : PlacementTest
 
     private async Task<JsonElement> CandidatesAsync(string query, string version = "1.39") =>
         (await At(version).GetAsync("/allocation_candidates?" + query)).Expect(200).Json;
-
-    private static string[] Providers(JsonElement result) =>
-        [.. result.GetProperty("allocation_requests").EnumerateArray().SelectMany(request => request.GetProperty("allocations").EnumerateObject()).Select(item => item.Name)];
 }

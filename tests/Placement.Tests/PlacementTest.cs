@@ -86,6 +86,10 @@ public abstract class PlacementTest : IAsyncLifetime
     protected static string Claim(string allocations, long? generation = null, string type = "INSTANCE") =>
         $$"""{"allocations": {{allocations}}, "project_id": "{{Project}}", "user_id": "u1", "consumer_generation": {{generation?.ToString() ?? "null"}}, "consumer_type": "{{type}}"}""";
 
+    /// <summary>The providers of a search's proposals.</summary>
+    protected static string[] Providers(JsonElement result) =>
+        [.. result.GetProperty("allocation_requests").EnumerateArray().SelectMany(request => request.GetProperty("allocations").EnumerateObject()).Select(item => item.Name)];
+
     protected static string Detail(TestAnswer answer) => Error(answer).GetProperty("detail").GetString()!;
 
     protected static string? Code(TestAnswer answer) => Error(answer).TryGetProperty("code", out var code) ? code.GetString() : null;

@@ -96,15 +96,20 @@ internal sealed class ProviderIndex(PlacementStore store, NameCatalog catalog) :
     {
         await using var session = store.Read();
         var state = await State(session).FirstAsync(cancellationToken);
-        var names = await catalog.AtAsync(session, state.Names, cancellationToken);
-        if (state.Revision == revision)
+        while (state.Revision != revision)
         {
-            return names;
+            state = await LoadAsync(session, state, cancellationToken);
         }
 
+        return await catalog.AtAsync(session, state.Names, cancellationToken);
+    }
+
+    /// <summary>Reads what changed up to a state.</summary>
+    /// <returns>That state; or a newer one, where a name or the structure changed meanwhile: then what was read is forgotten.</returns>
+    private async Task<ChangeState> LoadAsync(DataConnection session, ChangeState state, CancellationToken cancellationToken)
+    {
         // A row that changes while this reads has a revision above the state's: the next refresh reads it again.
         var known = state.Structure > revision ? -1 : revision;
-        revision = -1;
         var changed = await Changed(session, known).ToListAsync(cancellationToken);
         var nodes = new List<ProviderNode>(changed.Count);
         if (changed.Count > 0)
@@ -120,11 +125,20 @@ internal sealed class ProviderIndex(PlacementStore store, NameCatalog catalog) :
                 [.. inventories[row.Id].OrderBy(inventory => inventory.ClassId).Select(inventory => new NodeInventory(inventory, used.GetValueOrDefault((row.Id, inventory.ClassId))))],
                 [.. traits[row.Id].Order()],
                 [.. aggregates[row.Id]])));
+
+            // Another process may have added a class or removed a provider between two of these queries: the parts would not fit each other.
+            var now = await State(session).FirstAsync(cancellationToken);
+            if (now.Names != state.Names || now.Structure != state.Structure)
+            {
+                return now;
+            }
         }
 
+        var names = await catalog.AtAsync(session, state.Names, cancellationToken);
+        revision = -1;
         map.Apply(nodes, anew: known < 0, names.TraitId(StandardNames.SharesViaAggregate));
         revision = state.Revision;
-        return names;
+        return state;
     }
 }
 

@@ -348,15 +348,15 @@ public sealed partial class LeaseKeeper : IAsyncDisposable
         return taken.ConvertAll(row => new Lease(this, row.Name, row.Owner, row.Token));
     }
 
-    [LoggerMessage(EventId = 1401, Level = LogLevel.Warning, Message = "Leases of {Kind}: the beat failed and will be tried again")]
+    [LoggerMessage(EventId = 1501, Level = LogLevel.Warning, Message = "Leases of {Kind}: the beat failed and will be tried again")]
     private partial void LogFailed(string kind, Exception failure);
 
-    [LoggerMessage(EventId = 1402, Level = LogLevel.Warning, Message = "Leases of {Kind}: {Host} ({Id}) is dead or hangs, its work is taken over")]
+    [LoggerMessage(EventId = 1502, Level = LogLevel.Warning, Message = "Leases of {Kind}: {Host} ({Id}) is dead or hangs, its work is taken over")]
     private partial void LogBuried(string kind, string host, string id);
 
-    [LoggerMessage(EventId = 1403, Level = LogLevel.Warning, Message = "Leases of {Kind}: this process hung for too long, others have taken its work")]
+    [LoggerMessage(EventId = 1503, Level = LogLevel.Warning, Message = "Leases of {Kind}: this process hung for too long, others have taken its work")]
     private partial void LogLost(string kind);
 
-    [LoggerMessage(EventId = 1404, Level = LogLevel.Warning, Message = "Leases of {Kind}: they could not be given back; others take them when they have run out")]
+    [LoggerMessage(EventId = 1504, Level = LogLevel.Warning, Message = "Leases of {Kind}: they could not be given back; others take them when they have run out")]
     private partial void LogNotReleased(string kind, Exception failure);
 }
