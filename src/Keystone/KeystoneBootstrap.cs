@@ -6,6 +6,7 @@ using SharpStack.Foundation.Configuration;
 using SharpStack.Foundation.Storage;
 using SharpStack.Keystone.Authentication;
 using SharpStack.Keystone.Credentials;
+using SharpStack.Keystone.Receipts;
 using SharpStack.Keystone.Storage;
 using SharpStack.Keystone.Tokens;
 
@@ -44,6 +45,9 @@ public sealed class KeystoneBootstrap
     private readonly KeystoneStore store;
     private readonly KeyRepository keys;
     private readonly CredentialKeys credentialKeys;
+    private readonly ReceiptKeys receiptKeys;
+    private readonly JwsKeys jwsKeys;
+    private readonly bool usesJws;
     private readonly PasswordHasher hasher;
     private readonly Authenticator authenticator;
     private readonly RevocationIndex revocations;
@@ -54,6 +58,8 @@ public sealed class KeystoneBootstrap
         KeystoneStore store,
         KeyRepository keys,
         CredentialKeys credentialKeys,
+        ReceiptKeys receiptKeys,
+        JwsKeys jwsKeys,
         PasswordHasher hasher,
         Authenticator authenticator,
         RevocationIndex revocations,
@@ -63,6 +69,9 @@ public sealed class KeystoneBootstrap
         this.store = store;
         this.keys = keys;
         this.credentialKeys = credentialKeys;
+        this.receiptKeys = receiptKeys;
+        this.jwsKeys = jwsKeys;
+        usesJws = config.Get(KeystoneOptions.TokenProvider) == "jws";
         this.hasher = hasher;
         this.authenticator = authenticator;
         this.revocations = revocations;
@@ -116,10 +125,15 @@ public sealed class KeystoneBootstrap
         }
     }
 
-    /// <summary>Makes the keys of tokens and of credentials where there are none.</summary>
+    /// <summary>Makes the keys of tokens, receipts and credentials where there are none.</summary>
     public void SetupKeys()
     {
         keys.Setup();
+        receiptKeys.Repository.Setup();
+        if (usesJws)
+        {
+            jwsKeys.Setup();
+        }
         credentialKeys.Repository.Setup();
     }
 

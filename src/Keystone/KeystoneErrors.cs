@@ -14,6 +14,20 @@ internal sealed class KeystoneErrors : IApiErrors
         json.WriteNumber("code", status);
         json.WriteString("message", error.Message);
         json.WriteString("title", ReasonPhrases.Of(status));
+        if (error is MethodsException { Methods: var methods })
+        {
+            json.WriteStartObject("identity");
+            if (methods is not null)
+            {
+                json.WriteStartArray("methods");
+                foreach (var method in methods)
+                {
+                    json.WriteStringValue(method);
+                }
+                json.WriteEndArray();
+            }
+            json.WriteEndObject();
+        }
         json.WriteEndObject();
         json.WriteEndObject();
     }
@@ -23,6 +37,12 @@ internal sealed class KeystoneErrors : IApiErrors
         CloudException.BadRequest(error.Path.Count > 1
             ? $"Invalid input for field '{string.Join('/', error.Path.Skip(1))}': {error.Message}"
             : error.Message);
+}
+
+/// <summary>A refused log-in that tells the methods that are accepted.</summary>
+internal sealed class MethodsException(string message, IReadOnlyList<string>? methods) : CloudException(ErrorKind.Unauthorized, message)
+{
+    public IReadOnlyList<string>? Methods => methods;
 }
 
 /// <summary>Errors in Keystone's words.</summary>
@@ -39,6 +59,9 @@ internal static class Fail
     public static CloudException Expected(string attribute, string target) => CloudException.BadRequest(
         $"Expecting to find {attribute} in {target}. The server could not comply with the request since it is either malformed or otherwise"
         + " incorrect. The client is assumed to be in error.");
+
+    public static CloudException ForbiddenAction(string action) =>
+        CloudException.Forbidden($"You are not authorized to perform the requested action: {action}.");
 
     public static CloudException Immutable(string verb, string type, string id) =>
         CloudException.Forbidden($"Unable to {verb} immutable {type} resource: `{id}. Set resource option \"immutable\" to false first.");

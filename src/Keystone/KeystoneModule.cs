@@ -1,5 +1,6 @@
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
+using SharpStack.Foundation;
 using SharpStack.Foundation.Configuration;
 using SharpStack.Foundation.Hosting;
 using SharpStack.Foundation.Http;
@@ -15,9 +16,11 @@ using SharpStack.Keystone.Ldap;
 using SharpStack.Keystone.Limits;
 using SharpStack.Keystone.Policies;
 using SharpStack.Keystone.Projects;
+using SharpStack.Keystone.Receipts;
 using SharpStack.Keystone.Roles;
 using SharpStack.Keystone.Storage;
 using SharpStack.Keystone.Tokens;
+using SharpStack.Keystone.Trusts;
 using SharpStack.Keystone.Users;
 using SharpStack.Keystone.Versions;
 
@@ -43,16 +46,22 @@ public sealed class KeystoneModule : IServiceModule
             Directory.CreateDirectory(data);
             return new KeystoneStore(config.Get(KeystoneOptions.Connection) is { Length: > 0 } url ? url : $"sqlite:///{Path.Combine(data, "keystone.db")}");
         });
-        services.AddSingleton(provider => new KeyRepository(
-            config.Get(KeystoneOptions.KeyRepository) is { Length: > 0 } directory ? directory : Path.Combine(data, "fernet-keys"),
-            config.Get(KeystoneOptions.MaxActiveKeys),
-            provider.GetRequiredService<TimeProvider>(),
-            provider.GetRequiredService<ILogger<KeyRepository>>()));
-        services.AddSingleton(provider => new CredentialKeys(new(
-            config.Get(KeystoneOptions.CredentialKeyRepository) is { Length: > 0 } directory ? directory : Path.Combine(data, "credential-keys"),
-            config.Get(KeystoneOptions.MaxActiveKeys),
-            provider.GetRequiredService<TimeProvider>(),
-            provider.GetRequiredService<ILogger<KeyRepository>>())));
+        services.AddSingleton(provider => Keys(
+            provider, config.Get(KeystoneOptions.KeyRepository) is { Length: > 0 } directory ? directory : Path.Combine(data, "fernet-keys"), config.Get(KeystoneOptions.MaxActiveKeys)));
+        services.AddSingleton(provider => new CredentialKeys(Keys(
+            provider, config.Get(KeystoneOptions.CredentialKeyRepository) is { Length: > 0 } directory ? directory : Path.Combine(data, "credential-keys"), CredentialKeys.MaxActiveKeys)));
+        services.AddSingleton(provider => new ReceiptKeys(
+            config.Get(KeystoneOptions.ReceiptKeyRepository) is { Length: > 0 } directory && directory != config.Get(KeystoneOptions.KeyRepository)
+                ? Keys(provider, directory, config.Get(KeystoneOptions.ReceiptMaxActiveKeys))
+                : provider.GetRequiredService<KeyRepository>()));
+        services.AddSingleton(provider => new JwsKeys(
+            config.Get(KeystoneOptions.JwsPrivateKeys) is { Length: > 0 } directory ? directory : Path.Combine(data, "jws-keys", "private"),
+            config.Get(KeystoneOptions.JwsPublicKeys) is { Length: > 0 } other ? other : Path.Combine(data, "jws-keys", "public"),
+            provider.GetRequiredService<TimeProvider>()));
+        services.AddSingleton(new AuthMethodMap(config.Get(KeystoneOptions.AuthMethods)));
+        services.AddSingleton<ITokenFormat>(provider => config.Get(KeystoneOptions.TokenProvider) == "jws"
+            ? new JwsFormat(provider.GetRequiredService<JwsKeys>())
+            : new FernetFormat(provider.GetRequiredService<KeyRepository>(), provider.GetRequiredService<AuthMethodMap>()));
         services.AddSingleton<IdentityCache>();
         services.AddSingleton(provider => new RevocationIndex(
             provider.GetRequiredService<KeystoneStore>(),
@@ -63,19 +72,29 @@ public sealed class KeystoneModule : IServiceModule
         services.AddSingleton<ProjectQueries>();
         AddWithConfig<CatalogReader>();
         AddWithConfig<TokenService>();
+        services.AddSingleton<UserFinder>();
+        services.AddSingleton<PasswordMethod>();
+        services.AddSingleton<IAuthMethod>(static provider => provider.GetRequiredService<PasswordMethod>());
+        services.AddSingleton<IAuthMethod>(Route<TokenMethod>);
+        services.AddSingleton<IAuthMethod>(Route<TotpMethod>);
+        services.AddSingleton<IAuthMethod>(Route<ExternalMethod>);
+        AddWithConfig<ReceiptService>();
         AddWithConfig<Authenticator>();
+        AddWithConfig<TrustOperations>();
         AddWithConfig<UserOperations>();
         AddWithConfig<ProjectOperations>();
         services.AddSingleton(provider => new KeystoneBootstrap(
             provider.GetRequiredService<KeystoneStore>(),
             provider.GetRequiredService<KeyRepository>(),
             provider.GetRequiredService<CredentialKeys>(),
+            provider.GetRequiredService<ReceiptKeys>(),
+            provider.GetRequiredService<JwsKeys>(),
             provider.GetRequiredService<PasswordHasher>(),
             provider.GetRequiredService<Authenticator>(),
             provider.GetRequiredService<RevocationIndex>(),
             provider.GetRequiredService<TimeProvider>(),
             config));
-        services.AddSingleton<ITokenValidator, LocalTokenValidator>();
+        services.AddSingleton<ITokenValidator>(Route<LocalTokenValidator>);
         context.AddWorker<KeystoneWorker>();
         context.AddApi(new ApiDefinition
         {
@@ -84,6 +103,9 @@ public sealed class KeystoneModule : IServiceModule
             DefaultPort = 5000,
             Errors = new KeystoneErrors(),
             SchemaFailure = KeystoneErrors.SchemaFailure,
+            Admit = static identity => Delegation.HasMethod(identity, "ec2credential")
+                ? CloudException.Forbidden("EC2 credential tokens cannot be used for authorization.")
+                : null,
             Policies = _ => KeystonePolicies.Enforcer(config, data),
             Map = (routes, provider) =>
             {
@@ -108,8 +130,12 @@ public sealed class KeystoneModule : IServiceModule
                 Route<RegisteredLimitRoutes>(provider).Map(routes);
                 Route<LimitRoutes>(provider).Map(routes);
                 Route<DomainConfigRoutes>(provider).Map(routes);
+                Route<TrustRoutes>(provider).Map(routes);
             },
         });
+
+        static KeyRepository Keys(IServiceProvider provider, string directory, int maxActiveKeys) =>
+            new(directory, maxActiveKeys, provider.GetRequiredService<TimeProvider>(), provider.GetRequiredService<ILogger<KeyRepository>>());
 
         void AddWithConfig<T>()
             where T : class => services.AddSingleton(Route<T>);

@@ -26,6 +26,72 @@ public static class KeystoneOptions
     public static readonly ConfigOption<bool> AllowRescope = new(
         "token", "allow_rescope_scoped_token", true, "Whether a scoped token may be exchanged for one of another scope.");
 
+    public static readonly ConfigOption<string> TokenProvider = new(
+        "token", "provider", "fernet", "How tokens are made: encrypted with keys that all nodes share (fernet), or signed with the key of each node (jws).") { Choices = ["fernet", "jws"] };
+
+    public static readonly ConfigOption<string> JwsPublicKeys = new(
+        "jwt_tokens", "jws_public_key_repository", "", "The directory of the public keys that JWS tokens are verified with; empty for one in the data directory.");
+
+    public static readonly ConfigOption<string> JwsPrivateKeys = new(
+        "jwt_tokens", "jws_private_key_repository", "", "The directory of the key that signs JWS tokens, private.pem; empty for one in the data directory.");
+
+    public static readonly ConfigOption<IReadOnlyList<string>> AuthMethods = new(
+        "auth", "methods", Authentication.AuthMethodMap.DefaultNames, "The methods by which tokens may be asked for. Their order numbers them in tokens: append, never insert.");
+
+    public static readonly ConfigOption<string> ExternalPlugin = new(
+        "auth", "external", "DefaultDomain", "Where the domain of a REMOTE_USER comes from: always the default one, or the header REMOTE_DOMAIN.")
+    {
+        Choices = ["DefaultDomain", "Domain", "KerberosDomain"],
+    };
+
+    public static readonly ConfigOption<IReadOnlyList<string>> TrustedProxies = new(
+        "auth", "trusted_proxies", [], "Addresses and networks of the web servers that are believed when they name a user who they have authenticated; empty for none.");
+
+    public static readonly ConfigOption<string> RemoteUserHeader = new(
+        "auth", "remote_user_header", "X-Remote-User", "The header in which a trusted proxy names the user.");
+
+    public static readonly ConfigOption<string> RemoteDomainHeader = new(
+        "auth", "remote_domain_header", "X-Remote-Domain", "The header in which a trusted proxy names the user's domain.");
+
+    public static readonly ConfigOption<string> RemoteTypeHeader = new(
+        "auth", "auth_type_header", "X-Auth-Type", "The header in which a trusted proxy says how it authenticated the user (Negotiate for KerberosDomain).");
+
+    public static readonly ConfigOption<int> TotpPreviousWindows = new(
+        "totp", "included_previous_windows", 1, "How many passcodes before the current one are taken too.") { Min = 0, Max = 10 };
+
+    public static readonly ConfigOption<int> ReceiptExpiration = new(
+        "receipt", "expiration", 300, "Seconds in which the missing methods of a log-in must follow.") { Min = 0, Max = 86_400 };
+
+    public static readonly ConfigOption<string> ReceiptKeyRepository = new(
+        "fernet_receipts", "key_repository", "", "The directory of the keys of receipts; empty for those of the tokens.");
+
+    public static readonly ConfigOption<int> ReceiptMaxActiveKeys = new(
+        "fernet_receipts", "max_active_keys", 3, "Keys kept at a rotation of the receipts' own.") { Min = 1 };
+
+    public static readonly ConfigOption<int> MaxRedelegationCount = new(
+        "trust", "max_redelegation_count", 3, "How many times a trust may be passed on.");
+
+    public static readonly ConfigOption<bool> ApplicationCredentialsManageTrusts = new(
+        "security_compliance",
+        "allow_insecure_application_credential_trust_escalation",
+        false,
+        "Whether tokens of unrestricted application credentials may make trusts, as orchestration needs; such a trust can hold more roles than the credential.");
+
+    public static readonly ConfigOption<int> ApplicationCredentialLimit = new(
+        "application_credential", "user_limit", -1, "Application credentials that a user may have; -1 for any number.");
+
+    public static readonly ConfigOption<int> CredentialLimit = new(
+        "credential", "user_limit", -1, "Credentials that a user may have; -1 for any number.");
+
+    public static readonly ConfigOption<int> CredentialAuthTtl = new(
+        "credential", "auth_ttl", 15, "Minutes for which a signed EC2 or S3 request is valid.");
+
+    public static readonly ConfigOption<int> RequestTokenDuration = new(
+        "oauth1", "request_token_duration", 28_800, "Seconds in which a request token must be authorized; 0 for any time.") { Min = 0 };
+
+    public static readonly ConfigOption<int> AccessTokenDuration = new(
+        "oauth1", "access_token_duration", 86_400, "Seconds for which an access token is good; 0 for ever.") { Min = 0 };
+
     public static readonly ConfigOption<string> KeyRepository = new(
         "fernet_tokens", "key_repository", "", "The directory of the token keys; empty for one in the data directory.");
 

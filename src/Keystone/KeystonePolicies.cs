@@ -11,6 +11,7 @@ using SharpStack.Keystone.Policies;
 using SharpStack.Keystone.Projects;
 using SharpStack.Keystone.Roles;
 using SharpStack.Keystone.Tokens;
+using SharpStack.Keystone.Trusts;
 using SharpStack.Keystone.Users;
 
 namespace SharpStack.Keystone;
@@ -49,6 +50,7 @@ internal static class KeystonePolicies
         .. PolicyAssociationPolicies.Rules,
         .. LimitPolicies.Rules,
         .. DomainConfigPolicies.Rules,
+        .. TrustPolicies.Rules,
     ];
 
     /// <param name="directory">Where a relative <c>policy_file</c> lies.</param>

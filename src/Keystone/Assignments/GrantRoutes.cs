@@ -6,6 +6,7 @@ using SharpStack.Foundation.Http;
 using SharpStack.Foundation.Policy;
 using SharpStack.Keystone.Roles;
 using SharpStack.Keystone.Storage;
+using SharpStack.Keystone.Tokens;
 
 namespace SharpStack.Keystone.Assignments;
 
@@ -191,7 +192,16 @@ internal sealed class GrantRoutes(KeystoneStore store, IdentityCache cache, Answ
     {
         var grant = await EnforcedAsync(context, path, allowMissingActor: true);
         var removed = await store.WriteAsync(
-            db => Matching(db.Assignments(), path, grant).Where(a => a.RoleId == grant.Role!.Id).DeleteAsync(context.Aborted), context.Aborted);
+            async db =>
+            {
+                var rows = await Matching(db.Assignments(), path, grant).Where(a => a.RoleId == grant.Role!.Id).DeleteAsync(context.Aborted);
+                if (rows > 0 && path.ActorType == AssignmentRow.User && path.TargetType == AssignmentRow.Project)
+                {
+                    await Delegations.DeleteOfAssignmentAsync(db, grant.ActorId, grant.TargetId, context.Aborted);
+                }
+                return rows;
+            },
+            context.Aborted);
         if (removed == 0)
         {
             throw NotGranted(grant);

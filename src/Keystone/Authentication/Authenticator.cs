@@ -2,141 +2,138 @@ using System.Text.Json;
 using LinqToDB;
 using LinqToDB.Async;
 using SharpStack.Foundation;
-using SharpStack.Foundation.Configuration;
 using SharpStack.Foundation.Storage;
+using SharpStack.Keystone.Receipts;
 using SharpStack.Keystone.Storage;
 using SharpStack.Keystone.Tokens;
+using SharpStack.Keystone.Trusts;
 
 namespace SharpStack.Keystone.Authentication;
 
 /// <summary>Turns a request's <c>auth</c> into a token: who by the methods, then what for by the scope.</summary>
-internal sealed class Authenticator(IdentityCache cache, TokenService tokens, PasswordHasher hasher, KeystoneStore store, ServiceConfig config, TimeProvider time)
+internal sealed class Authenticator(
+    IEnumerable<IAuthMethod> methods,
+    AuthMethodMap enabled,
+    UserFinder finder,
+    IdentityCache cache,
+    TokenService tokens,
+    ReceiptService receipts,
+    PasswordMethod passwords,
+    KeystoneStore store,
+    TimeProvider time)
 {
-    private readonly bool allowRescope = config.Get(KeystoneOptions.AllowRescope);
+    private readonly Dictionary<string, IAuthMethod> methods = methods.ToDictionary(static method => method.Name);
 
-    /// <summary>Who the methods say the caller is, and what a token that is exchanged passes on.</summary>
-    private sealed record Subject(string UserId, AuthMethods Methods, DateTimeOffset? ExpiresAt = null, string? ChainId = null);
-
-    public async Task<Token> AuthenticateAsync(JsonElement auth, CancellationToken cancellationToken)
+    public async Task<Token> AuthenticateAsync(AuthRequest request, CancellationToken cancellationToken)
     {
-        var subject = await IdentifyAsync(auth.GetProperty("identity"), cancellationToken);
+        var subject = await IdentifyAsync(request, cancellationToken);
+        subject = await PassFactorsAsync(subject, request, cancellationToken);
         // The scope comes second: whether a project exists is told to nobody who has not proven who they are.
-        var (kind, scopeId) = await ScopeAsync(auth, subject.UserId, cancellationToken);
-        return await tokens.IssueAsync(subject.UserId, subject.Methods, kind, scopeId, subject.ExpiresAt, subject.ChainId, cancellationToken);
+        var scope = subject.Scope ?? await ScopeAsync(request.Auth, subject.UserId, cancellationToken);
+        var token = await tokens.IssueAsync(subject.UserId, subject.Methods, scope, subject.ExpiresAt, subject.ChainId, cancellationToken);
+        if (token.Authorization.Trust is { } trust)
+        {
+            await ConsumeAsync(trust.Row, cancellationToken);
+        }
+        return token;
     }
 
     /// <summary>Whether the password is the user's current one. Costs the same where the user has none.</summary>
     public async Task<bool> VerifyPasswordAsync(string? userId, string password, CancellationToken cancellationToken) =>
-        (await FindPasswordAsync(userId, password, cancellationToken)).Valid;
+        (await passwords.CompareAsync(userId, password, cancellationToken)).Matches;
 
-    private async Task<(bool Valid, PasswordRow? Row)> FindPasswordAsync(string? userId, string password, CancellationToken cancellationToken)
+    /// <summary>Takes one of the trust's uses. Of two at once that would both take the last one, one fails.</summary>
+    public async Task ConsumeAsync(TrustRow trust, CancellationToken cancellationToken)
     {
-        PasswordRow? row = null;
-        if (userId is not null)
+        if (trust.RemainingUses is null)
         {
-            await using var db = store.Read();
-            row = await db.Passwords().Where(p => p.UserId == userId).OrderByDescending(static p => p.Id).FirstOrDefaultAsync(cancellationToken);
+            return;
         }
-        return (await hasher.VerifyAsync(password, row?.Hash, cancellationToken), row);
+        var taken = await store.WriteAsync(
+            db => db.Trusts().Where(t => t.Id == trust.Id && t.RemainingUses > 0).Set(static t => t.RemainingUses, static t => t.RemainingUses - 1).UpdateAsync(cancellationToken),
+            cancellationToken);
+        if (taken == 0)
+        {
+            throw CloudException.Forbidden($"No remaining uses for trust: {trust.Id}.");
+        }
     }
 
-    private async Task<Subject> IdentifyAsync(JsonElement identity, CancellationToken cancellationToken)
+    private async Task<AuthProof> IdentifyAsync(AuthRequest request, CancellationToken cancellationToken)
     {
-        var methods = identity.GetProperty("methods").EnumerateArray().Select(static m => m.GetString()!).Distinct().ToList();
-        foreach (var method in methods)
+        var names = request.Identity.GetProperty("methods").EnumerateArray().Select(static m => m.GetString()!).Distinct().ToList();
+        foreach (var name in names)
         {
-            if (!identity.TryGetProperty(method, out _))
+            if (!request.Identity.TryGetProperty(name, out var payload) || payload.ValueKind is not (JsonValueKind.Object or JsonValueKind.Null))
             {
-                throw Fail.Expected(method, "identity");
+                throw Fail.Expected(name, "identity");
+            }
+            if (!methods.ContainsKey(name) || (AuthMethodMap.Find(name) & enabled.Enabled) == 0)
+            {
+                throw new MethodsException("Attempted to authenticate with an unsupported method.", AuthMethodMap.Names(enabled.Enabled));
             }
         }
-        Subject? subject = null;
-        foreach (var method in methods)
+        if (names.Contains("application_credential") && request.Auth.Has("scope"))
         {
-            var proven = method switch
+            throw new MethodsException("Error authenticating with application credential: Application credentials cannot request a scope.", null);
+        }
+        AuthProof? subject = null;
+        foreach (var name in names)
+        {
+            var proof = await methods[name].ProveAsync(request.Identity.GetProperty(name), request, cancellationToken);
+            subject = subject is null ? proof : Both(subject, proof);
+        }
+        if (methods.GetValueOrDefault("external") is ExternalMethod external && (enabled.Enabled & AuthMethods.External) != 0 && external.RemoteUser(request.Http) is not null)
+        {
+            // Whom the proxy names need not say so; who cannot be found goes by the methods alone.
+            try
             {
-                "password" => await ByPasswordAsync(identity.GetProperty(method), cancellationToken),
-                "token" => await ByTokenAsync(identity.GetProperty(method), cancellationToken),
-                _ => throw CloudException.Unauthorized("Attempted to authenticate with an unsupported method."),
-            };
-            if (subject is not null && subject.UserId != proven.UserId)
-            {
-                throw CloudException.Unauthorized();
+                var proof = await external.ProveAsync(default, request, cancellationToken);
+                subject = subject is null ? proof : Both(subject, proof);
             }
-            subject = subject is null ? proven : proven with
+            catch (CloudException failure) when (failure.Kind == ErrorKind.Unauthorized && subject is not null)
             {
-                Methods = subject.Methods | proven.Methods,
-                ExpiresAt = Earliest(subject.ExpiresAt, proven.ExpiresAt),
-                ChainId = subject.ChainId ?? proven.ChainId,
-            };
+                return subject;
+            }
         }
         return subject ?? throw CloudException.Unauthorized();
     }
 
-    private static DateTimeOffset? Earliest(DateTimeOffset? one, DateTimeOffset? other) =>
-        one is null ? other : other is null ? one : one < other ? one : other;
-
-    private async Task<Subject> ByPasswordAsync(JsonElement method, CancellationToken cancellationToken)
-    {
-        if (!method.TryGetProperty("user", out var user))
+    private static AuthProof Both(AuthProof one, AuthProof other) => one.UserId != other.UserId
+        ? throw CloudException.Unauthorized()
+        : one with
         {
-            throw Fail.Expected("user", "password");
+            Methods = one.Methods | other.Methods,
+            ExpiresAt = one.ExpiresAt is null || other.ExpiresAt < one.ExpiresAt ? other.ExpiresAt ?? one.ExpiresAt : one.ExpiresAt,
+            ChainId = one.ChainId ?? other.ChainId,
+            Scope = one.Scope ?? other.Scope,
+        };
+
+    /// <summary>Adds what a receipt proves, and asks whether that is enough for the user's rules.</summary>
+    private async Task<AuthProof> PassFactorsAsync(AuthProof subject, AuthRequest request, CancellationToken cancellationToken)
+    {
+        if (request.Http.Headers[ReceiptService.Header] is [{ Length: > 0 } id])
+        {
+            var receipt = receipts.Read(id);
+            if (receipt.UserId != subject.UserId)
+            {
+                throw CloudException.Unauthorized();
+            }
+            subject = subject with { Methods = subject.Methods | receipt.Methods };
         }
-        var found = await FindUserAsync(user, cancellationToken);
-        var password = user.Text("password") ?? "";
-        var (valid, row) = await FindPasswordAsync(found?.Id, password, cancellationToken);
-        if (!valid || found is not { Enabled: true } || await cache.Current.DomainAsync(found.DomainId, cancellationToken) is not { Enabled: true })
+        if (await cache.Current.ActiveUserAsync(subject.UserId, cancellationToken) is not var (user, domain))
         {
             throw CloudException.Unauthorized();
         }
-        if (row!.ExpiresAt <= time.NowMicroseconds())
-        {
-            throw CloudException.Unauthorized($"The password is expired and needs to be changed for user: {found.Id}.");
-        }
-        return new(found.Id, AuthMethods.Password);
+        var rules = MultiFactorRules.Of(user);
+        return MultiFactorRules.Pass(rules, subject.Methods, enabled.Enabled)
+            ? subject
+            : throw new ReceiptException(
+                receipts.Issue(user.Id, subject.Methods), user, domain, MultiFactorRules.Started(rules, subject.Methods, enabled.Enabled));
     }
 
-    private async Task<Subject> ByTokenAsync(JsonElement method, CancellationToken cancellationToken)
+    private async Task<TokenScope> ScopeAsync(JsonElement auth, string userId, CancellationToken cancellationToken)
     {
-        var id = method.Text("id") ?? throw Fail.Expected("id", "token");
-        var token = await tokens.FindAsync(id, TimeSpan.Zero, cancellationToken) ?? throw CloudException.NotFound("Failed to validate token");
-        if (!allowRescope && token.Payload.Kind is PayloadKind.Project or PayloadKind.Domain)
-        {
-            throw CloudException.Forbidden("You are not authorized to perform the requested action: rescope a scoped token.");
-        }
-        return new(token.Payload.UserId, token.Payload.Methods | AuthMethods.Token, token.Payload.ExpiresAt, token.Payload.AuditChainId);
-    }
-
-    private async Task<UserRow?> FindUserAsync(JsonElement user, CancellationToken cancellationToken)
-    {
-        var snapshot = cache.Current;
-        if (user.Text("id") is { } id)
-        {
-            return await snapshot.UserAsync(id, cancellationToken);
-        }
-        if (user.Text("name") is not { } name)
-        {
-            throw CloudException.BadRequest("Invalid input for field identity/password/user: id or name must be present.");
-        }
-        if (!user.TryGetProperty("domain", out var reference))
-        {
-            throw Fail.Expected("domain", "user");
-        }
-        return await FindDomainAsync(reference, "identity/password/user/domain", cancellationToken) is { } domain
-            ? await snapshot.UserByNameAsync(domain.Id, name, cancellationToken)
-            : null;
-    }
-
-    private async Task<ProjectRow?> FindDomainAsync(JsonElement domain, string path, CancellationToken cancellationToken)
-    {
-        var snapshot = cache.Current;
-        return domain.Text("id") is { } id ? await snapshot.DomainAsync(id, cancellationToken)
-            : domain.Text("name") is { } name ? await snapshot.ProjectByNameAsync("", name, cancellationToken)
-            : throw CloudException.BadRequest($"Invalid input for field {path}: id or name must be present.");
-    }
-
-    private async Task<(PayloadKind Kind, string? Id)> ScopeAsync(JsonElement auth, string userId, CancellationToken cancellationToken)
-    {
+        const string kinds = "system, project, domain, OS-TRUST:trust or unscoped";
         if (!auth.TryGetProperty("scope", out var scope))
         {
             return await DefaultScopeAsync(userId, cancellationToken);
@@ -144,52 +141,38 @@ internal sealed class Authenticator(IdentityCache cache, TokenService tokens, Pa
         var names = scope.ValueKind == JsonValueKind.String
             ? [scope.GetString()!]
             : scope.EnumerateObject().Select(static p => p.Name).Where(static n => n is "system" or "project" or "domain" or "unscoped" or "OS-TRUST:trust").ToArray();
-        if (names is not [var name])
+        return names switch
         {
-            throw Fail.Expected("system, project, domain, OS-TRUST:trust or unscoped", "scope");
-        }
-        switch (name)
-        {
-            case "unscoped":
-                return (PayloadKind.Unscoped, null);
-            case "system":
-                return (PayloadKind.System, "all");
-            case "domain":
-                return (PayloadKind.Domain, (await FindDomainAsync(scope.GetProperty("domain"), "scope/domain", cancellationToken) ?? throw CloudException.Unauthorized()).Id);
-            case "project":
-                return (PayloadKind.Project, (await FindProjectAsync(scope.GetProperty("project"), cancellationToken) ?? throw CloudException.Unauthorized()).Id);
-            case "OS-TRUST:trust":
-                throw CloudException.Unauthorized("Trusts are not supported by this release.");
-            default:
-                throw Fail.Expected("system, project, domain, OS-TRUST:trust or unscoped", "scope");
-        }
+            ["unscoped"] => TokenScope.Unscoped,
+            ["system"] => TokenScope.System,
+            _ when scope.ValueKind == JsonValueKind.String => throw Fail.Expected(kinds, "scope"),
+            ["domain"] => await finder.DomainAsync(scope.GetProperty("domain"), "scope/domain", cancellationToken) is { } domain
+                ? TokenScope.Domain(domain.Id)
+                : throw CloudException.Unauthorized(),
+            ["project"] => await finder.ProjectAsync(scope.GetProperty("project"), cancellationToken) is { } project
+                ? TokenScope.Project(project.Id)
+                : throw CloudException.Unauthorized(),
+            ["OS-TRUST:trust"] => await TrustScopeAsync(scope.GetProperty("OS-TRUST:trust"), cancellationToken),
+            _ => throw Fail.Expected(kinds, "scope"),
+        };
     }
 
-    private async Task<ProjectRow?> FindProjectAsync(JsonElement project, CancellationToken cancellationToken)
+    private async Task<TokenScope> TrustScopeAsync(JsonElement reference, CancellationToken cancellationToken)
     {
-        var snapshot = cache.Current;
-        if (project.Text("name") is not { } name)
-        {
-            return project.Text("id") is { } id
-                ? await snapshot.ProjectAsync(id, cancellationToken)
-                : throw CloudException.BadRequest("Invalid input for field scope/project: id or name must be present.");
-        }
-        if (!project.TryGetProperty("domain", out var reference))
-        {
-            throw Fail.Expected("domain", "project");
-        }
-        return await FindDomainAsync(reference, "scope/project/domain", cancellationToken) is { } domain
-            ? await snapshot.ProjectByNameAsync(domain.Id, name, cancellationToken)
-            : null;
+        var id = reference.Text("id") is { Length: > 0 } given ? given : throw Fail.Expected("trust_id", "trust");
+        await using var db = store.Read();
+        return await db.Trusts().FirstOrDefaultAsync(t => t.Id == id, cancellationToken) is { } trust && TrustOperations.IsUsable(trust, time.NowMicroseconds())
+            ? new(PayloadKind.Trust, trust.ProjectId, trust.Id)
+            : throw CloudException.Unauthorized();
     }
 
     /// <summary>A token without a scope is for the user's default project, where the user may still use that.</summary>
-    private async Task<(PayloadKind Kind, string? Id)> DefaultScopeAsync(string userId, CancellationToken cancellationToken)
+    private async Task<TokenScope> DefaultScopeAsync(string userId, CancellationToken cancellationToken)
     {
         var snapshot = cache.Current;
         return await snapshot.UserAsync(userId, cancellationToken) is { DefaultProjectId: { } project }
-            && await snapshot.AuthorizationAsync(userId, PayloadKind.Project, project, cancellationToken) is not null
-            ? (PayloadKind.Project, project)
-            : (PayloadKind.Unscoped, null);
+            && await snapshot.AuthorizationAsync(userId, TokenScope.Project(project), cancellationToken) is not null
+            ? TokenScope.Project(project)
+            : TokenScope.Unscoped;
     }
 }

@@ -16,6 +16,9 @@ namespace SharpStack.Keystone.Credentials;
 /// <summary>The keys that encrypt credentials: not those of the tokens, which may be shared with other installations.</summary>
 internal sealed class CredentialKeys(KeyRepository repository) : IDisposable
 {
+    /// <summary>Not configurable, as in OpenStack: a rotation waits until all is encrypted with the newest key.</summary>
+    public const int MaxActiveKeys = 3;
+
     public KeyRepository Repository => repository;
 
     public string Encrypt(string blob, DateTimeOffset now) => repository.Encrypt(Encoding.UTF8.GetBytes(blob), now);

@@ -8,6 +8,9 @@ internal static partial class Schemas
 {
     public static JsonSchema Id { get; } = JsonSchema.String(1, 64, IdPattern());
 
+    /// <summary>The id of a user, which another directory may have given.</summary>
+    public static JsonSchema ExternalId { get; } = JsonSchema.String(1, 64);
+
     public static JsonSchema Name { get; } = JsonSchema.String(1, 255, VisiblePattern());
 
     public static JsonSchema ProjectName { get; } = JsonSchema.String(1, 64, VisiblePattern());
@@ -19,6 +22,9 @@ internal static partial class Schemas
     public static JsonSchema Tag { get; } = JsonSchema.String(1, 255, TagPattern());
 
     public static JsonSchema Tags { get; } = JsonSchema.Array(Tag, max: 80, unique: true);
+
+    /// <summary>Roles, each by its id or by its name.</summary>
+    public static JsonSchema RoleReferences { get; } = JsonSchema.Array(JsonSchema.Object(false, ("id", Id), ("name", Name)) with { MinProperties = 1, MaxProperties = 1 });
 
     public static JsonSchema ImmutableOption { get; } = JsonSchema.Object(false, ("immutable", JsonSchema.Boolean.OrNull()));
 

@@ -213,6 +213,7 @@ internal sealed class ProjectOperations(KeystoneStore store, ProjectQueries quer
         await db.Limits().Where(l => ids.Contains(l.ProjectId) || ids.Contains(l.DomainId)).DeleteAsync(cancellationToken);
         await db.DomainConfigs().Where(c => ids.Contains(c.DomainId)).DeleteAsync(cancellationToken);
         await db.Credentials().Where(c => ids.Contains(c.ProjectId!)).DeleteAsync(cancellationToken);
+        await Delegations.DeleteOfProjectsAsync(db, ids, cancellationToken);
         await db.Users().Where(u => ids.Contains(u.DefaultProjectId!)).Set(static u => u.DefaultProjectId, (string?)null).UpdateAsync(cancellationToken);
         await db.Projects().Where(p => ids.Contains(p.Id)).DeleteAsync(cancellationToken);
     }

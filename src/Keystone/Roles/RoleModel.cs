@@ -1,7 +1,9 @@
 using System.Collections.Frozen;
+using System.Text.Json;
 using LinqToDB;
 using LinqToDB.Async;
 using LinqToDB.Data;
+using SharpStack.Foundation;
 using SharpStack.Keystone.Storage;
 using SharpStack.Keystone.Tokens;
 
@@ -19,6 +21,24 @@ internal sealed class RoleModel
     }
 
     public IReadOnlyDictionary<string, RoleRow> ById { get; }
+
+    /// <summary>The id of a role that a body names: <c>{"id": …}</c> or <c>{"name": …}</c>.</summary>
+    /// <exception cref="CloudException">No role has the name (404), or several domains have one (400).</exception>
+    public string Resolve(JsonElement reference)
+    {
+        if (reference.Text("id") is { } id)
+        {
+            return ById.ContainsKey(id) ? id : throw Fail.NotFound("role", id);
+        }
+        var name = reference.Text("name") ?? "";
+        var key = Names.Key(name);
+        return ById.Values.Where(role => role.NameKey == key).ToList() switch
+        {
+            [var only] => only.Id,
+            [] => throw Fail.NotFound("role", name),
+            _ => throw CloudException.BadRequest($"There are multiple role entities named '{name}'. Please use ID instead of names to resolve the ambiguity."),
+        };
+    }
 
     /// <summary>Every role reached from one, each once, with the role that implies it directly; the role itself is not among them.</summary>
     public IEnumerable<(string RoleId, string PriorId)> ImpliedBy(string roleId)
@@ -39,7 +59,12 @@ internal sealed class RoleModel
     }
 
     /// <summary>The roles and all that they imply, by name. Roles of a domain only imply others: they are in no token.</summary>
-    public IReadOnlyList<RoleRow> Expand(IEnumerable<string> roleIds)
+    public IReadOnlyList<RoleRow> Expand(IEnumerable<string> roleIds) =>
+        [.. ExpandIds(roleIds).Select(id => ById.GetValueOrDefault(id)).OfType<RoleRow>().Where(static r => r.DomainId.Length == 0)
+            .OrderBy(static r => r.NameKey, StringComparer.Ordinal)];
+
+    /// <summary>The roles and all that they imply, roles of domains among them.</summary>
+    public IReadOnlySet<string> ExpandIds(IEnumerable<string> roleIds)
     {
         var all = new HashSet<string>(StringComparer.Ordinal);
         foreach (var id in roleIds)
@@ -49,8 +74,7 @@ internal sealed class RoleModel
                 all.UnionWith(ImpliedBy(id).Select(static i => i.RoleId));
             }
         }
-        return [.. all.Select(id => ById.GetValueOrDefault(id)).OfType<RoleRow>().Where(static r => r.DomainId.Length == 0)
-            .OrderBy(static r => r.NameKey, StringComparer.Ordinal)];
+        return all;
     }
 }
 

@@ -9,6 +9,7 @@ using SharpStack.Foundation.Policy;
 using SharpStack.Foundation.Storage;
 using SharpStack.Keystone.Projects;
 using SharpStack.Keystone.Storage;
+using SharpStack.Keystone.Tokens;
 
 namespace SharpStack.Keystone.Roles;
 
@@ -48,6 +49,7 @@ internal sealed class RoleRoutes(KeystoneStore store, IdentityCache cache, Answe
 
     public static async Task DeleteRowsAsync(DataConnection db, IReadOnlyCollection<string> ids, CancellationToken cancellationToken)
     {
+        await Delegations.DeleteOfRolesAsync(db, ids, cancellationToken);
         await db.Assignments().Where(a => ids.Contains(a.RoleId)).DeleteAsync(cancellationToken);
         await db.ImpliedRoles().Where(i => ids.Contains(i.PriorRoleId) || ids.Contains(i.ImpliedRoleId)).DeleteAsync(cancellationToken);
         await db.Roles().Where(r => ids.Contains(r.Id)).DeleteAsync(cancellationToken);

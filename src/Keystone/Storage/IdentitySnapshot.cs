@@ -44,7 +44,7 @@ internal sealed class IdentitySnapshot(KeystoneStore store, CatalogReader catalo
     private readonly ConcurrentDictionary<(string DomainId, string NameKey), UserRow> usersByName = new();
     private readonly ConcurrentDictionary<string, ProjectRow> projects = new(StringComparer.Ordinal);
     private readonly ConcurrentDictionary<(string DomainId, string NameKey), ProjectRow> projectsByName = new();
-    private readonly ConcurrentDictionary<(string UserId, PayloadKind Kind, string? ScopeId), Authorization> authorizations = new();
+    private readonly ConcurrentDictionary<(string UserId, TokenScope Scope), Authorization> authorizations = new();
     private readonly ConcurrentDictionary<TokenKey, Token> tokens = new();
     private RoleModel? roles;
     private ServiceCatalog? catalog;
@@ -133,48 +133,67 @@ internal sealed class IdentitySnapshot(KeystoneStore store, CatalogReader catalo
         return loaded;
     }
 
-    /// <summary>What a user is in a scope now. Null where the user, the scope or a domain of either is gone or disabled, or the user has no role there.</summary>
-    public async ValueTask<Authorization?> AuthorizationAsync(string userId, PayloadKind kind, string? scopeId, CancellationToken cancellationToken)
+    /// <summary>
+    /// What a user is in a scope now. Null where the user, the scope or a domain of either is gone or disabled, or the user has no role there; an error
+    /// (403) where something was delegated that is no longer the delegator's.
+    /// </summary>
+    public async ValueTask<Authorization?> AuthorizationAsync(string userId, TokenScope scope, CancellationToken cancellationToken)
     {
-        var key = (userId, kind, scopeId);
+        var key = (userId, scope);
         return authorizations.TryGetValue(key, out var known)
             ? known
-            : Keep(authorizations, key, await AuthorizeAsync(userId, kind, scopeId, cancellationToken));
+            : Keep(authorizations, key, await AuthorizeAsync(userId, scope, cancellationToken));
     }
 
-    private async ValueTask<Authorization?> AuthorizeAsync(string userId, PayloadKind kind, string? scopeId, CancellationToken cancellationToken)
+    /// <summary>A user and the user's domain, where both are enabled.</summary>
+    public async ValueTask<(UserRow User, ProjectRow Domain)?> ActiveUserAsync(string id, CancellationToken cancellationToken) =>
+        await UserAsync(id, cancellationToken) is { Enabled: true } user && await DomainAsync(user.DomainId, cancellationToken) is { Enabled: true } domain
+            ? (user, domain)
+            : null;
+
+    /// <summary>A project and its domain, where both are enabled. A project that acts as a domain belongs to none.</summary>
+    public async ValueTask<(ProjectRow Project, ProjectRow? Domain)?> ActiveProjectAsync(string id, CancellationToken cancellationToken)
     {
-        if (await UserAsync(userId, cancellationToken) is not { Enabled: true } user
-            || await DomainAsync(user.DomainId, cancellationToken) is not { Enabled: true } userDomain)
+        if (await ProjectAsync(id, cancellationToken) is not { Enabled: true } project)
+        {
+            return null;
+        }
+        return project.IsDomain ? (project, null)
+            : await DomainAsync(project.DomainId, cancellationToken) is { Enabled: true } domain ? (project, domain)
+            : null;
+    }
+
+    /// <summary>When the user's current password ends; null where it does not, or there is none.</summary>
+    public static Task<long?> PasswordExpiryAsync(DataConnection db, string userId, CancellationToken cancellationToken) =>
+        db.Passwords().Where(p => p.UserId == userId).OrderByDescending(p => p.Id).Select(static p => p.ExpiresAt).FirstOrDefaultAsync(cancellationToken);
+
+    private async ValueTask<Authorization?> AuthorizeAsync(string userId, TokenScope scope, CancellationToken cancellationToken)
+    {
+        if (await ActiveUserAsync(userId, cancellationToken) is not var (user, userDomain))
         {
             return null;
         }
         await using var db = store.Read();
-        var passwordExpiresAt = await db.Passwords().Where(p => p.UserId == userId).OrderByDescending(p => p.Id)
-            .Select(static p => p.ExpiresAt).FirstOrDefaultAsync(cancellationToken);
-        if (kind == PayloadKind.Unscoped)
+        if (scope.Kind is PayloadKind.Trust or PayloadKind.ApplicationCredential or PayloadKind.OAuth1)
         {
-            return new(user, userDomain, passwordExpiresAt, kind, null, null, [], null);
+            return await Delegations.AuthorizeAsync(this, db, userId, scope, cancellationToken);
         }
+        var passwordExpiresAt = await PasswordExpiryAsync(db, userId, cancellationToken);
         ProjectRow? project = null;
         ProjectRow? domain = null;
-        switch (kind)
+        switch (scope.Kind)
         {
+            case PayloadKind.Unscoped:
+                return new(user, userDomain, passwordExpiresAt, scope.Kind, null, null, [], null);
             case PayloadKind.Project:
-                project = await ProjectAsync(scopeId!, cancellationToken);
-                if (project is not { Enabled: true })
+                if (await ActiveProjectAsync(scope.Id!, cancellationToken) is not { } active)
                 {
                     return null;
                 }
-                // A project that acts as a domain belongs to none.
-                domain = project.IsDomain ? null : await DomainAsync(project.DomainId, cancellationToken);
-                if (!project.IsDomain && domain is not { Enabled: true })
-                {
-                    return null;
-                }
+                (project, domain) = active;
                 break;
             case PayloadKind.Domain:
-                domain = await DomainAsync(scopeId!, cancellationToken);
+                domain = await DomainAsync(scope.Id!, cancellationToken);
                 if (domain is not { Enabled: true })
                 {
                     return null;
@@ -186,13 +205,13 @@ internal sealed class IdentitySnapshot(KeystoneStore store, CatalogReader catalo
                 return null;
         }
         var model = await RolesAsync(cancellationToken);
-        var effective = model.Expand(await EffectiveRoles.ReadAsync(db, userId, kind, project, domain, cancellationToken));
+        var effective = model.Expand(await EffectiveRoles.ReadAsync(db, userId, scope.Kind, project, domain, cancellationToken));
         if (effective.Count == 0)
         {
             return null;
         }
         var services = await CatalogAsync(cancellationToken);
-        return new(user, userDomain, passwordExpiresAt, kind, project, domain, effective, services.Render(userId, project?.Id));
+        return new(user, userDomain, passwordExpiresAt, scope.Kind, project, domain, effective, services.Render(userId, project?.Id));
     }
 
     private TValue? Keep<TKey, TValue>(ConcurrentDictionary<TKey, TValue> into, TKey key, TValue? value)

@@ -1,11 +1,20 @@
 using SharpStack.Foundation.Identity;
 using SharpStack.Foundation.Storage;
+using SharpStack.Keystone.ApplicationCredentials;
+using SharpStack.Keystone.Authentication;
+using SharpStack.Keystone.OAuth1;
 using SharpStack.Keystone.Storage;
+using SharpStack.Keystone.Trusts;
 
 namespace SharpStack.Keystone.Tokens;
 
+/// <summary>The users and the bounds of a trust that a token was issued by.</summary>
+/// <param name="ValidUntil">When the first trust of its chain ends; null where none does.</param>
+internal sealed record TrustDelegation(TrustRow Row, UserRow Trustor, UserRow Trustee, long? ValidUntil);
+
 /// <summary>A user in a scope, with the roles that are in effect there: what a token stands for at this moment.</summary>
-/// <param name="Project">For a project-scoped token.</param>
+/// <param name="User">Whose name the token bears: for a trust with impersonation, the trustor's.</param>
+/// <param name="Project">For a token scoped to a project, directly or by delegation.</param>
 /// <param name="Domain">The project's domain, or the domain of a domain-scoped token.</param>
 /// <param name="Roles">Global roles, implied ones included; none where unscoped.</param>
 /// <param name="Catalog">The rendered catalog; null where unscoped.</param>
@@ -19,8 +28,19 @@ internal sealed record Authorization(
     IReadOnlyList<RoleRow> Roles,
     byte[]? Catalog)
 {
+    private RequestIdentity? identity;
+
+    public TrustDelegation? Trust { get; init; }
+
+    public ApplicationCredentialRow? ApplicationCredential { get; init; }
+
+    /// <summary>What the application credential may do; null where it may do all that its roles allow.</summary>
+    public IReadOnlyList<AccessRule>? AccessRules { get; init; }
+
+    public AccessTokenRow? AccessToken { get; init; }
+
     /// <summary>The part of the identity that all tokens of this user and scope share.</summary>
-    public RequestIdentity Identity => field ??= new RequestIdentity
+    public RequestIdentity Identity => identity ??= new RequestIdentity
     {
         UserId = User.Id,
         UserName = User.Name,
@@ -35,7 +55,18 @@ internal sealed record Authorization(
         SystemScope = Kind == PayloadKind.System ? "all" : null,
         Roles = [.. Roles.Select(static r => r.Name)],
         RoleIds = [.. Roles.Select(static r => r.Id)],
+        TrustId = Trust?.Row.Id,
+        TrustorUserId = Trust?.Trustor.Id,
+        TrusteeUserId = Trust?.Trustee.Id,
+        ApplicationCredentialId = ApplicationCredential?.Id,
+        IsRestricted = ApplicationCredential is { Unrestricted: false },
+        AccessRules = AccessRules,
+        AccessTokenId = AccessToken?.Id,
     };
+
+    /// <summary>The same on the same project, narrowed to what was delegated. Null where no role is left.</summary>
+    public Authorization? Narrowed(PayloadKind kind, IReadOnlyList<RoleRow> roles) =>
+        roles.Count == 0 ? null : this with { Kind = kind, Roles = roles, identity = null };
 }
 
 /// <summary>A token that was issued or validated.</summary>
@@ -45,11 +76,13 @@ internal sealed record Token(string Id, TokenPayload Payload, DateTimeOffset Iss
     {
         IssuedAt = IssuedAt,
         ExpiresAt = Payload.ExpiresAt,
-        Methods = Payload.Methods.Names(),
+        Methods = AuthMethodMap.Names(Payload.Methods),
         AuditIds = Payload.AuditIds,
     };
 
-    public bool IsExpired(DateTimeOffset now, TimeSpan window = default) => now >= Payload.ExpiresAt + window;
+    /// <summary>Whether it has ended, or the trust that it was issued by.</summary>
+    public bool IsExpired(DateTimeOffset now, TimeSpan window = default) =>
+        now >= Payload.ExpiresAt + window || Timestamps.ToMicroseconds(now) >= Authorization.Trust?.ValidUntil;
 
     public long IssuedAtMicroseconds => Timestamps.ToMicroseconds(IssuedAt);
 }

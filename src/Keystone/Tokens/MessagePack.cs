@@ -10,11 +10,24 @@ internal ref struct MessagePackWriter(Span<byte> buffer)
 
     public int Length { get; private set; }
 
-    public void WriteArray(int count) => Byte(count < 16 ? (byte)(0x90 | count) : throw new ArgumentOutOfRangeException(nameof(count)));
+    public void WriteArray(int count)
+    {
+        if (count < 16)
+        {
+            Byte((byte)(0x90 | count));
+        }
+        else
+        {
+            Byte(0xdc);
+            BinaryPrimitives.WriteUInt16BigEndian(Take(2), checked((ushort)count));
+        }
+    }
 
     public void Write(bool value) => Byte(value ? (byte)0xc3 : (byte)0xc2);
 
-    public void Write(int value)
+    public void WriteNil() => Byte(0xc0);
+
+    public void Write(long value)
     {
         switch (value)
         {
@@ -27,9 +40,17 @@ internal ref struct MessagePackWriter(Span<byte> buffer)
                 Byte(0xcc);
                 Byte((byte)value);
                 break;
-            default:
+            case <= ushort.MaxValue:
                 Byte(0xcd);
-                BinaryPrimitives.WriteUInt16BigEndian(Take(2), checked((ushort)value));
+                BinaryPrimitives.WriteUInt16BigEndian(Take(2), (ushort)value);
+                break;
+            case <= uint.MaxValue:
+                Byte(0xce);
+                BinaryPrimitives.WriteUInt32BigEndian(Take(4), (uint)value);
+                break;
+            default:
+                Byte(0xcf);
+                BinaryPrimitives.WriteUInt64BigEndian(Take(8), (ulong)value);
                 break;
         }
     }
@@ -95,7 +116,7 @@ internal ref struct MessagePackReader(ReadOnlySpan<byte> input)
         var other => throw Unexpected(other),
     };
 
-    public int ReadInteger()
+    public long ReadInteger()
     {
         var head = Byte();
         return head switch
@@ -103,8 +124,21 @@ internal ref struct MessagePackReader(ReadOnlySpan<byte> input)
             < 0x80 => head,
             0xcc => Byte(),
             0xcd => BinaryPrimitives.ReadUInt16BigEndian(Take(2)),
+            0xce => BinaryPrimitives.ReadUInt32BigEndian(Take(4)),
+            0xcf when BinaryPrimitives.ReadUInt64BigEndian(Take(8)) is <= long.MaxValue and var large => (long)large,
             _ => throw Unexpected(head),
         };
+    }
+
+    /// <summary>Reads a nil where there is one, and nothing otherwise.</summary>
+    public bool TryReadNil()
+    {
+        if (input.IsEmpty || input[0] != 0xc0)
+        {
+            return false;
+        }
+        input = input[1..];
+        return true;
     }
 
     /// <summary>A number of seconds: Python writes a float, or an integer where it was given one.</summary>

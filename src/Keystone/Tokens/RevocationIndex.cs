@@ -45,7 +45,7 @@ internal sealed class RevocationIndex(KeystoneStore store, TimeProvider time, Ti
             await LoadAsync(cancellationToken);
         }
         var issued = Timestamps.ToMicroseconds(issuedAt);
-        return Hit(audits, payload.AuditIds[0]) || Hit(chains, payload.AuditChainId) || Hit(users, payload.UserId)
+        return Hit(audits, payload.AuditIds[0]) || Hit(chains, payload.AuditChainId) || Hit(users, payload.UserId) || Hit(users, authorization.Trust?.Trustor.Id)
             || Hit(scopes, authorization.UserDomain.Id) || Hit(scopes, authorization.Project?.Id) || Hit(scopes, authorization.Domain?.Id);
 
         bool Hit(ConcurrentDictionary<string, long> index, string? key) => key is not null && index.TryGetValue(key, out var before) && issued <= before;

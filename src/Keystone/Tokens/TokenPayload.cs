@@ -2,6 +2,7 @@ using System.Buffers;
 using System.Buffers.Text;
 using System.Security.Cryptography;
 using System.Text;
+using SharpStack.Keystone.Authentication;
 
 namespace SharpStack.Keystone.Tokens;
 
@@ -20,6 +21,23 @@ internal enum PayloadKind
     ApplicationCredential = 9,
 }
 
+/// <summary>What a token is for: a kind, the project or the domain, and for delegated tokens what they were delegated by.</summary>
+/// <param name="Id">The id of the project or the domain; <c>all</c> for the system; null where unscoped.</param>
+/// <param name="DelegationId">The trust's, the application credential's or the OAuth access token's id, for those kinds.</param>
+internal readonly record struct TokenScope(PayloadKind Kind, string? Id = null, string? DelegationId = null)
+{
+    public static TokenScope Unscoped { get; } = new(PayloadKind.Unscoped);
+
+    public static TokenScope System { get; } = new(PayloadKind.System, "all");
+
+    public static TokenScope Project(string id) => new(PayloadKind.Project, id);
+
+    public static TokenScope Domain(string id) => new(PayloadKind.Domain, id);
+}
+
+/// <summary>Where a federated user comes from, and the groups that the mapping gave.</summary>
+internal sealed record FederatedIdentity(string IdentityProviderId, string ProtocolId, IReadOnlyList<string> GroupIds);
+
 /// <summary>
 /// What a token holds, byte for byte as OpenStack packs it: ids that are UUIDs as sixteen bytes, methods as a bit mask, the expiry in seconds as a
 /// float, audit ids as sixteen bytes each.
@@ -29,12 +47,18 @@ internal enum PayloadKind
 internal sealed record TokenPayload(
     PayloadKind Kind, string UserId, AuthMethods Methods, string? ScopeId, DateTimeOffset ExpiresAt, IReadOnlyList<string> AuditIds)
 {
-    private const int Longest = 1024;
+    /// <summary>A payload with the groups of a federated user is longer than others; the header of a request bounds it anyway.</summary>
+    public const int Longest = 4096;
 
     private static readonly SearchValues<char> HexDigits = SearchValues.Create("0123456789abcdef");
 
     /// <summary>The trust's, the application credential's or the access token's id, for those kinds.</summary>
     public string? DelegationId { get; init; }
+
+    /// <summary>For the federated kinds.</summary>
+    public FederatedIdentity? Federation { get; init; }
+
+    public TokenScope Scope => new(Kind, ScopeId, DelegationId);
 
     public string AuditChainId => AuditIds[^1];
 
@@ -45,22 +69,25 @@ internal sealed record TokenPayload(
         return Base64Url.EncodeToString(bytes);
     }
 
-    /// <summary>Packs into <paramref name="buffer"/> (a kibibyte is enough) and gives the part that was written.</summary>
-    public ReadOnlySpan<byte> Pack(Span<byte> buffer)
+    /// <summary>Packs into <paramref name="buffer"/> (<see cref="Longest"/> bytes are enough) and gives the part that was written.</summary>
+    /// <param name="methods">The bits of the methods; null for those of the default <c>[auth] methods</c>.</param>
+    public ReadOnlySpan<byte> Pack(Span<byte> buffer, AuthMethodMap? methods = null)
     {
         var writer = new MessagePackWriter(buffer);
         writer.WriteArray(Kind switch
         {
             PayloadKind.Unscoped => 5,
             PayloadKind.Trust or PayloadKind.OAuth1 or PayloadKind.ApplicationCredential => 7,
+            PayloadKind.FederatedUnscoped => 8,
+            PayloadKind.FederatedProject or PayloadKind.FederatedDomain => 9,
             _ => 6,
         });
         writer.Write((int)Kind);
         WriteId(ref writer, UserId);
-        writer.Write((int)Methods);
+        writer.Write((methods ?? AuthMethodMap.Default).ToBits(Methods));
         switch (Kind)
         {
-            case PayloadKind.Unscoped:
+            case PayloadKind.Unscoped or PayloadKind.FederatedUnscoped:
                 break;
             case PayloadKind.System:
                 writer.Write(ScopeId!);
@@ -72,8 +99,18 @@ internal sealed record TokenPayload(
                 writer.Write(ScopeId!);
                 break;
             default:
-                WriteId(ref writer, ScopeId!);
+                WriteId(ref writer, ScopeId);
                 break;
+        }
+        if (Federation is { } federation)
+        {
+            writer.WriteArray(federation.GroupIds.Count);
+            foreach (var group in federation.GroupIds)
+            {
+                WriteId(ref writer, group);
+            }
+            WriteId(ref writer, federation.IdentityProviderId);
+            writer.Write(federation.ProtocolId);
         }
         if (Kind == PayloadKind.OAuth1)
         {
@@ -99,8 +136,9 @@ internal sealed record TokenPayload(
         return buffer[..writer.Length];
     }
 
+    /// <param name="methods">The bits of the methods; null for those of the default <c>[auth] methods</c>.</param>
     /// <exception cref="FormatException">The payload is none, or of a kind that this release does not know.</exception>
-    public static TokenPayload Unpack(ReadOnlySpan<byte> packed)
+    public static TokenPayload Unpack(ReadOnlySpan<byte> packed, AuthMethodMap? methods = null)
     {
         if (packed.Length > Longest)
         {
@@ -108,27 +146,24 @@ internal sealed record TokenPayload(
         }
         var reader = new MessagePackReader(packed);
         reader.ReadArray();
-        var kind = (PayloadKind)reader.ReadInteger();
-        if (kind is not (PayloadKind.Unscoped or PayloadKind.Domain or PayloadKind.Project or PayloadKind.Trust or PayloadKind.OAuth1
-            or PayloadKind.System or PayloadKind.ApplicationCredential))
+        var version = reader.ReadInteger();
+        if (version is < (long)PayloadKind.Unscoped or > (long)PayloadKind.ApplicationCredential)
         {
-            throw new FormatException($"This is not a recognized Fernet payload version: {(int)kind}");
+            throw new FormatException($"This is not a recognized Fernet payload version: {version}");
         }
-        var user = ReadId(ref reader);
-        var methods = (AuthMethods)reader.ReadInteger();
+        var kind = (PayloadKind)version;
+        var user = ReadId(ref reader) ?? throw new FormatException("a token has a user");
+        var used = (methods ?? AuthMethodMap.Default).FromBits(reader.ReadInteger());
         var scope = kind switch
         {
-            PayloadKind.Unscoped => null,
+            PayloadKind.Unscoped or PayloadKind.FederatedUnscoped => null,
             PayloadKind.System => Encoding.UTF8.GetString(reader.ReadBytes()),
             PayloadKind.Domain => ReadBareId(ref reader),
             _ => ReadId(ref reader),
         };
+        var federation = kind is PayloadKind.FederatedUnscoped or PayloadKind.FederatedProject or PayloadKind.FederatedDomain ? ReadFederation(ref reader) : null;
         var delegation = kind == PayloadKind.OAuth1 ? ReadId(ref reader) : null;
-        var seconds = reader.ReadNumber();
-        if (!(seconds is >= 0 and < 253_402_300_799))
-        {
-            throw new FormatException("the expiry is no time");
-        }
+        var expiresAt = ReadTime(ref reader);
         var count = reader.ReadArray();
         if (count is < 1 or > 2)
         {
@@ -145,15 +180,57 @@ internal sealed record TokenPayload(
             PayloadKind.ApplicationCredential => ReadId(ref reader),
             _ => delegation,
         };
-        return new(kind, user, methods, scope, DateTimeOffset.UnixEpoch.AddTicks((long)Math.Round(seconds * TimeSpan.TicksPerSecond)), audits)
+        return new(kind, user, used, scope, expiresAt, audits)
         {
             DelegationId = delegation,
+            Federation = federation,
         };
     }
 
-    private static void WriteId(ref MessagePackWriter writer, string id)
+    /// <summary>Packs a receipt: the user, the bits of the methods passed, the expiry.</summary>
+    public static ReadOnlySpan<byte> PackReceipt(Span<byte> buffer, string userId, long methods, DateTimeOffset expiresAt)
+    {
+        var writer = new MessagePackWriter(buffer);
+        writer.WriteArray(3);
+        WriteId(ref writer, userId);
+        writer.Write(methods);
+        writer.Write((expiresAt - DateTimeOffset.UnixEpoch).TotalSeconds);
+        return buffer[..writer.Length];
+    }
+
+    /// <exception cref="FormatException">The payload is no receipt.</exception>
+    public static (string UserId, long Methods, DateTimeOffset ExpiresAt) UnpackReceipt(ReadOnlySpan<byte> packed)
+    {
+        var reader = new MessagePackReader(packed);
+        return reader.ReadArray() == 3
+            ? (ReadId(ref reader) ?? throw new FormatException("a receipt has a user"), reader.ReadInteger(), ReadTime(ref reader))
+            : throw new FormatException("a receipt has three parts");
+    }
+
+    private static DateTimeOffset ReadTime(ref MessagePackReader reader) => reader.ReadNumber() is >= 0 and < 253_402_300_799 and var seconds
+        ? DateTimeOffset.UnixEpoch.AddTicks((long)Math.Round(seconds * TimeSpan.TicksPerSecond))
+        : throw new FormatException("the expiry is no time");
+
+    private static FederatedIdentity ReadFederation(ref MessagePackReader reader)
+    {
+        var groups = new List<string>();
+        for (var left = reader.ReadArray(); left > 0; left--)
+        {
+            groups.Add(ReadId(ref reader) ?? throw new FormatException("a group has an id"));
+        }
+        var provider = ReadId(ref reader) ?? throw new FormatException("an identity provider has an id");
+        return new(provider, Encoding.UTF8.GetString(reader.ReadBytes()), groups);
+    }
+
+    private static void WriteId(ref MessagePackWriter writer, string? id)
     {
         writer.WriteArray(2);
+        if (id is null)
+        {
+            writer.Write(false);
+            writer.WriteNil();
+            return;
+        }
         var isUuid = TryUuid(id, out var bytes);
         writer.Write(isUuid);
         if (isUuid)
@@ -166,13 +243,17 @@ internal sealed record TokenPayload(
         }
     }
 
-    private static string ReadId(ref MessagePackReader reader)
+    private static string? ReadId(ref MessagePackReader reader)
     {
         if (reader.ReadArray() != 2)
         {
             throw new FormatException("an id is a pair");
         }
         var isUuid = reader.ReadBoolean();
+        if (!isUuid && reader.TryReadNil())
+        {
+            return null;
+        }
         var bytes = reader.ReadBytes();
         return isUuid ? Hex(bytes) : Encoding.UTF8.GetString(bytes);
     }
@@ -198,42 +279,5 @@ internal sealed record TokenPayload(
         }
         bytes = [];
         return false;
-    }
-}
-
-/// <summary>Authentication methods; the bits are those of OpenStack's default <c>[auth] methods</c>.</summary>
-[Flags]
-internal enum AuthMethods
-{
-    None = 0,
-    External = 1,
-    Password = 2,
-    Token = 4,
-    OAuth1 = 8,
-    Mapped = 16,
-    ApplicationCredential = 32,
-}
-
-internal static class AuthMethodNames
-{
-    /// <summary>Latest first, as OpenStack lists them.</summary>
-    public static IReadOnlyList<string> Names(this AuthMethods methods)
-    {
-        var names = new List<string>(2);
-        Add(AuthMethods.ApplicationCredential, "application_credential");
-        Add(AuthMethods.Mapped, "mapped");
-        Add(AuthMethods.OAuth1, "oauth1");
-        Add(AuthMethods.Token, "token");
-        Add(AuthMethods.Password, "password");
-        Add(AuthMethods.External, "external");
-        return names;
-
-        void Add(AuthMethods method, string name)
-        {
-            if ((methods & method) != 0)
-            {
-                names.Add(name);
-            }
-        }
     }
 }

@@ -1,10 +1,11 @@
-using System.Text.Json;
+using System.Globalization;
 using SharpStack.Foundation;
 using SharpStack.Foundation.Configuration;
 using SharpStack.Foundation.Http;
 using SharpStack.Foundation.Policy;
 using SharpStack.Keystone.Authentication;
 using SharpStack.Keystone.Projects;
+using SharpStack.Keystone.Receipts;
 
 namespace SharpStack.Keystone.Tokens;
 
@@ -19,7 +20,15 @@ internal sealed class TokenRoutes(TokenService tokens, Authenticator authenticat
             ("methods!", JsonSchema.Array(Schemas.Text)),
             ("password", JsonSchema.Object(true, ("user", JsonSchema.Object(
                 true, ("id", Schemas.Text), ("name", Schemas.Text), ("password", Schemas.Text), ("domain", Domain))))),
-            ("token", JsonSchema.Object(true, ("id!", Schemas.Text))))),
+            ("token", JsonSchema.Object(true, ("id!", Schemas.Text))),
+            ("totp", JsonSchema.Object(true, ("user", JsonSchema.Object(
+                true, ("id", Schemas.Text), ("name", Schemas.Text), ("passcode", Schemas.Text), ("domain", Domain))))),
+            ("application_credential", JsonSchema.Object(
+                true,
+                ("id", Schemas.Text.OrNull()),
+                ("name", Schemas.Text.OrNull()),
+                ("secret", Schemas.Text.OrNull()),
+                ("user", JsonSchema.Object(true, ("id", Schemas.Text), ("name", Schemas.Text), ("domain", Domain))))))),
         ("scope", JsonSchema.Object(
             true,
             ("project", JsonSchema.Object(true, ("id", Schemas.Text), ("name", Schemas.Text), ("domain", Domain))),
@@ -45,8 +54,18 @@ internal sealed class TokenRoutes(TokenService tokens, Authenticator authenticat
     private async Task IssueAsync(ApiContext context)
     {
         var body = await context.ReadJsonAsync();
-        var token = await authenticator.AuthenticateAsync(body.GetProperty("auth"), context.Aborted);
-        await WriteAsync(context, 201, token);
+        var request = context.Http.Request;
+        try
+        {
+            var token = await authenticator.AuthenticateAsync(
+                new(body.GetProperty("auth"), request, answers.Root(context) + request.Path.Value!["/v3".Length..] + request.QueryString.Value), context.Aborted);
+            await WriteAsync(context, 201, token);
+        }
+        catch (ReceiptException more)
+        {
+            context.Http.Response.Headers[ReceiptService.Header] = more.Receipt.Id;
+            await context.WriteJsonAsync(401, more.Write);
+        }
     }
 
     private async Task ValidateAsync(ApiContext context)
@@ -73,6 +92,12 @@ internal sealed class TokenRoutes(TokenService tokens, Authenticator authenticat
         // Whoever asks learns that there is no such token, as its former holder may.
         var token = await tokens.FindAsync(id, window, context.Aborted) ?? throw CloudException.NotFound("Failed to validate token");
         context.Enforce(PolicyTarget.Of(("target.token.user_id", token.Payload.UserId)));
+        if (token.Authorization.AccessRules is not null && context.RouteInfo.Method != "DELETE"
+            && !(double.TryParse(context.Http.Request.Headers["OpenStack-Identity-Access-Rules"], CultureInfo.InvariantCulture, out var version) && version >= 1))
+        {
+            // A service that does not know of access rules would not enforce them either.
+            throw CloudException.NotFound("Failed to validate token");
+        }
         return token;
     }
 
@@ -88,7 +113,7 @@ internal sealed class TokenRoutes(TokenService tokens, Authenticator authenticat
     {
         context.Enforce();
         var token = await tokens.FindAsync(context.Http.Request.Headers["X-Auth-Token"]!, TimeSpan.Zero, context.Aborted) ?? throw CloudException.Unauthorized();
-        if (token.Payload.Kind != PayloadKind.Project)
+        if (token.Authorization.Project is null)
         {
             throw CloudException.Forbidden("A project-scoped token is required to produce a service catalog.");
         }

@@ -1,28 +1,37 @@
 using SharpStack.Foundation;
 using SharpStack.Foundation.Configuration;
 using SharpStack.Foundation.Identity;
+using SharpStack.Foundation.Storage;
+using SharpStack.Keystone.Authentication;
 using SharpStack.Keystone.Storage;
 
 namespace SharpStack.Keystone.Tokens;
 
 /// <summary>Issues, validates and revokes tokens. Tokens are not stored: what they hold is signed, and what they stand for is looked up.</summary>
-internal sealed class TokenService(KeyRepository keys, IdentityCache cache, RevocationIndex revocations, KeystoneStore store, ServiceConfig config, TimeProvider time)
+internal sealed class TokenService(ITokenFormat format, IdentityCache cache, RevocationIndex revocations, KeystoneStore store, ServiceConfig config, TimeProvider time)
 {
-    private const int LongestToken = 4096;
+    // Like the header that it comes in.
+    private const int LongestToken = 8192;
 
     private readonly TimeSpan lifetime = TimeSpan.FromSeconds(config.Get(KeystoneOptions.TokenExpiration));
 
     /// <param name="expiresAt">The expiry of the token that this one comes from; null for a new one.</param>
     /// <param name="chainId">The audit id that began the chain; null where this token begins one.</param>
-    /// <exception cref="CloudException">The user has no role in the scope, or one of both is disabled (401).</exception>
+    /// <exception cref="CloudException">The user has no role in the scope, or one of both is disabled (401); what was delegated is no longer the delegator's (403).</exception>
     public async Task<Token> IssueAsync(
-        string userId, AuthMethods methods, PayloadKind kind, string? scopeId, DateTimeOffset? expiresAt, string? chainId, CancellationToken cancellationToken)
+        string userId, AuthMethods methods, TokenScope scope, DateTimeOffset? expiresAt, string? chainId, CancellationToken cancellationToken)
     {
-        var authorization = await cache.Current.AuthorizationAsync(userId, kind, scopeId, cancellationToken) ?? throw CloudException.Unauthorized();
+        var authorization = await cache.Current.AuthorizationAsync(userId, scope, cancellationToken) ?? throw CloudException.Unauthorized();
         var now = Seconds(time.GetUtcNow());
+        var until = expiresAt ?? now + lifetime;
+        if (authorization.ApplicationCredential?.ExpiresAt is { } end && Timestamps.FromMicroseconds(end) is var last && last < until)
+        {
+            // What is signed with the credential ends with it at the latest.
+            until = last;
+        }
         var own = TokenPayload.NewAuditId();
-        var payload = new TokenPayload(kind, userId, methods, scopeId, expiresAt ?? now + lifetime, chainId is null ? [own] : [own, chainId]);
-        return new(keys.Encrypt(payload.Pack(stackalloc byte[1024]), now), payload, now, authorization);
+        var payload = new TokenPayload(scope.Kind, userId, methods, scope.Id, until, chainId is null ? [own] : [own, chainId]) { DelegationId = scope.DelegationId };
+        return new(format.Seal(payload, now), payload, now, authorization);
     }
 
     /// <summary>Null for a token that is foreign, expired, revoked, or no longer good for its scope.</summary>
@@ -35,41 +44,46 @@ internal sealed class TokenService(KeyRepository keys, IdentityCache cache, Revo
         {
             return known.IsExpired(now, window) ? null : known;
         }
-        if (id.Length > LongestToken || keys.Decrypt(id, out var issuedAt) is not { } packed || TryUnpack(packed) is not { } payload || now >= payload.ExpiresAt + window)
+        if (id.Length > LongestToken || format.Open(id, out var issuedAt) is not { } payload || now >= payload.ExpiresAt + window)
         {
             return null;
         }
-        if (await snapshot.AuthorizationAsync(payload.UserId, payload.Kind, payload.ScopeId, cancellationToken) is not { } authorization
-            || await revocations.IsRevokedAsync(payload, issuedAt, authorization, cancellationToken))
+        try
         {
+            if (await snapshot.AuthorizationAsync(payload.UserId, payload.Scope, cancellationToken) is not { } authorization
+                || await revocations.IsRevokedAsync(payload, issuedAt, authorization, cancellationToken))
+            {
+                return null;
+            }
+            var token = new Token(id, payload, issuedAt, authorization);
+            if (token.IsExpired(now, window))
+            {
+                return null;
+            }
+            snapshot.KeepToken(token);
+            return token;
+        }
+        catch (CloudException refused) when (refused.Kind == ErrorKind.Forbidden)
+        {
+            // What was delegated has been taken back.
             return null;
         }
-        var token = new Token(id, payload, issuedAt, authorization);
-        snapshot.KeepToken(token);
-        return token;
     }
 
     public Task RevokeAsync(Token token, CancellationToken cancellationToken) =>
         store.WriteAsync(db => revocations.RevokeTokenAsync(db, token.Payload.AuditIds[0], cancellationToken), cancellationToken);
 
-    private static TokenPayload? TryUnpack(byte[] packed)
-    {
-        try
-        {
-            return TokenPayload.Unpack(packed);
-        }
-        catch (FormatException)
-        {
-            return null;
-        }
-    }
-
     private static DateTimeOffset Seconds(DateTimeOffset instant) => new(instant.UtcTicks / TimeSpan.TicksPerSecond * TimeSpan.TicksPerSecond, TimeSpan.Zero);
 }
 
 /// <summary>Validation for the services of this process.</summary>
-internal sealed class LocalTokenValidator(TokenService tokens) : ITokenValidator
+internal sealed class LocalTokenValidator(TokenService tokens, ServiceConfig config) : ITokenValidator
 {
+    private readonly TimeSpan expiredWindow = TimeSpan.FromSeconds(config.Get(KeystoneOptions.AllowExpiredWindow));
+
     public async ValueTask<RequestIdentity?> ValidateAsync(string token, CancellationToken cancellationToken) =>
         (await tokens.FindAsync(token, TimeSpan.Zero, cancellationToken))?.Identity;
+
+    public async ValueTask<RequestIdentity?> ValidateExpiredAsync(string token, CancellationToken cancellationToken) =>
+        (await tokens.FindAsync(token, expiredWindow, cancellationToken))?.Identity;
 }

@@ -1,5 +1,6 @@
 using System.Text.Json;
 using SharpStack.Foundation.Storage;
+using SharpStack.Keystone.ApplicationCredentials;
 using SharpStack.Keystone.Storage;
 
 namespace SharpStack.Keystone.Tokens;
@@ -24,20 +25,17 @@ internal sealed class TokenWriter(string adminProject, string adminProjectDomain
         json.WriteString("issued_at", Timestamps.Micros(token.IssuedAtMicroseconds));
         switch (authorization.Kind)
         {
-            case PayloadKind.Project:
+            case PayloadKind.Trust:
+                WriteTrust(json, authorization.Trust!);
+                if (authorization.Project is { } trusted)
+                {
+                    WriteProject(json, trusted, authorization.Domain);
+                }
+                WriteRoles(json, authorization.Roles);
+                break;
+            case PayloadKind.Project or PayloadKind.ApplicationCredential or PayloadKind.OAuth1:
                 var project = authorization.Project!;
-                json.WriteStartObject("project");
-                if (authorization.Domain is { } domain)
-                {
-                    WriteReference(json, "domain", domain);
-                }
-                else
-                {
-                    json.WriteNull("domain");
-                }
-                json.WriteString("id", project.Id);
-                json.WriteString("name", project.Name);
-                json.WriteEndObject();
+                WriteProject(json, project, authorization.Domain);
                 json.WriteBoolean("is_domain", project.IsDomain);
                 WriteRoles(json, authorization.Roles);
                 if (adminProject.Length > 0 && adminProjectDomain.Length > 0)
@@ -61,7 +59,60 @@ internal sealed class TokenWriter(string adminProject, string adminProjectDomain
             json.WritePropertyName("catalog");
             json.WriteRawValue(catalog, skipInputValidation: true);
         }
+        if (authorization.AccessToken is { } access)
+        {
+            json.WriteStartObject("OS-OAUTH1");
+            json.WriteString("access_token_id", access.Id);
+            json.WriteString("consumer_id", access.ConsumerId);
+            json.WriteEndObject();
+        }
+        if (authorization.ApplicationCredential is { } credential)
+        {
+            json.WriteStartObject("application_credential");
+            json.WriteString("id", credential.Id);
+            json.WriteString("name", credential.Name);
+            json.WriteBoolean("restricted", !credential.Unrestricted);
+            if (authorization.AccessRules is { } rules)
+            {
+                json.WritePropertyName("access_rules");
+                ApplicationCredentialWriter.WriteRules(json, rules);
+            }
+            json.WriteEndObject();
+        }
         json.WriteEndObject();
+        json.WriteEndObject();
+    }
+
+    private static void WriteTrust(Utf8JsonWriter json, TrustDelegation trust)
+    {
+        json.WriteStartObject("OS-TRUST:trust");
+        json.WriteString("id", trust.Row.Id);
+        WriteUser("trustor_user", trust.Trustor);
+        WriteUser("trustee_user", trust.Trustee);
+        json.WriteBoolean("impersonation", trust.Row.Impersonation);
+        json.WriteEndObject();
+
+        void WriteUser(string name, UserRow user)
+        {
+            json.WriteStartObject(name);
+            json.WriteString("id", user.Id);
+            json.WriteEndObject();
+        }
+    }
+
+    private static void WriteProject(Utf8JsonWriter json, ProjectRow project, ProjectRow? domain)
+    {
+        json.WriteStartObject("project");
+        if (domain is not null)
+        {
+            WriteReference(json, "domain", domain);
+        }
+        else
+        {
+            json.WriteNull("domain");
+        }
+        json.WriteString("id", project.Id);
+        json.WriteString("name", project.Name);
         json.WriteEndObject();
     }
 

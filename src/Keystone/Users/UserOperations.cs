@@ -105,6 +105,10 @@ internal sealed class UserOperations(
                 {
                     await db.InsertAsync(password, token: cancellationToken);
                 }
+                if (current.Enabled && !after.Enabled)
+                {
+                    await Delegations.DeleteOfDisabledUserAsync(db, id, cancellationToken);
+                }
                 if (password is not null || (current.Enabled && !after.Enabled))
                 {
                     await revocations.RevokeUserAsync(db, id, cancellationToken);
@@ -150,6 +154,7 @@ internal sealed class UserOperations(
         await db.Passwords().Where(p => ids.Contains(p.UserId)).DeleteAsync(cancellationToken);
         await db.Memberships().Where(m => ids.Contains(m.UserId)).DeleteAsync(cancellationToken);
         await db.Credentials().Where(c => ids.Contains(c.UserId)).DeleteAsync(cancellationToken);
+        await Delegations.DeleteOfUsersAsync(db, ids, cancellationToken);
         await db.Assignments().Where(a => a.ActorType == AssignmentRow.User && ids.Contains(a.ActorId)).DeleteAsync(cancellationToken);
         await db.Users().Where(u => ids.Contains(u.Id)).DeleteAsync(cancellationToken);
     }

@@ -31,6 +31,12 @@ public sealed record ApiDefinition
     /// <summary>False where a token has no meaning and is not looked at: the metadata service, whose callers are instances.</summary>
     public bool ReadsTokens { get; init; } = true;
 
+    /// <summary>Refuses identities that this API does not take from anyone; null admits.</summary>
+    public Func<Identity.RequestIdentity, CloudException?> Admit { get; init; } = static _ => null;
+
+    /// <summary>The configuration that it reads (<c>nova</c> of <c>nova-api</c>).</summary>
+    public string Config => Name.Split('-')[0];
+
     /// <summary>True where a path with a slash at its end is another one, which does not exist (Glance: <c>/v2/images/</c> is an image without an id).</summary>
     public bool StrictSlashes { get; init; }
 

@@ -27,6 +27,7 @@ internal sealed partial class ApiPipeline
     private readonly ILogger log;
     private readonly TimeProvider time;
     private readonly string authenticateUri;
+    private readonly IReadOnlyList<string> serviceTokenRoles;
 
     private ApiPipeline(ApiDefinition api, IServiceProvider services)
     {
@@ -35,7 +36,9 @@ internal sealed partial class ApiPipeline
         policies = api.Policies(services);
         log = services.GetRequiredService<ILoggerFactory>().CreateLogger("SharpStack.Http");
         time = services.GetRequiredService<TimeProvider>();
-        authenticateUri = services.GetRequiredService<Hosting.HostOptions>().AuthenticateUrl(api.Name);
+        var host = services.GetRequiredService<Hosting.HostOptions>();
+        authenticateUri = host.AuthenticateUrl(api.Name);
+        serviceTokenRoles = host.ConfigOf(api.Config).Get(HttpTokenValidator.ServiceTokenRoles);
     }
 
     /// <summary>Builds the request delegate of an API.</summary>
@@ -68,7 +71,7 @@ internal sealed partial class ApiPipeline
         var context = new ApiContext(http, pipeline.api, route, pipeline.policies, state.RequestId);
         if (pipeline.api.ReadsTokens && http.Request.Headers["X-Auth-Token"] is [{ Length: > 0 } token])
         {
-            context.OptionalIdentity = await pipeline.tokens.ValidateAsync(token, http.RequestAborted);
+            context.OptionalIdentity = await pipeline.IdentifyAsync(http, token);
         }
 
         if (context.OptionalIdentity is null && !route.IsPublic)
@@ -139,6 +142,28 @@ internal sealed partial class ApiPipeline
                 new KeyValuePair<string, object?>("http.response.status_code", http.Response.StatusCode));
             LogRequest(api.Name, http.Request.Method, http.Request.Path.Value!, http.Response.StatusCode, elapsed * 1000);
         }
+    }
+
+    private async ValueTask<RequestIdentity?> IdentifyAsync(HttpContext http, string token)
+    {
+        var service = http.Request.Headers["X-Service-Token"] is [{ Length: > 0 } other]
+            ? await tokens.ValidateAsync(other, http.RequestAborted) ?? throw CloudException.Unauthorized()
+            : null;
+        // Any user can show a second token; only a service's own says that this request is one of a chain that the user began elsewhere.
+        if (service is not null && !serviceTokenRoles.Any(service.HasRole))
+        {
+            service = null;
+        }
+
+        var identity = service is null ? await tokens.ValidateAsync(token, http.RequestAborted) : await tokens.ValidateExpiredAsync(token, http.RequestAborted);
+        if (identity is not null && api.Admit(identity) is { } refusal)
+        {
+            throw refusal;
+        }
+
+        return identity is null || service is not null ? identity?.Through(service!)
+            : AccessRule.Allow(identity.AccessRules, api.ServiceType, http.Request.Method, http.Request.Path.Value!) ? identity
+            : null;
     }
 
     private Task UnroutedAsync(HttpContext http) =>

@@ -15,6 +15,9 @@ public sealed class HttpTokenValidator : ITokenValidator
 {
     public static readonly ConfigOption<int> CacheTime = new("keystone_authtoken", "token_cache_time", 300, "Seconds that a validated token is taken as valid without asking again; -1 to ask each time.");
 
+    public static readonly ConfigOption<IReadOnlyList<string>> ServiceTokenRoles = new(
+        "keystone_authtoken", "service_token_roles", ["service"], "Roles of which a token in X-Service-Token must have one to count as a service's.");
+
     private const int LargestCache = 10_000;
 
     private readonly ConcurrentDictionary<string, (RequestIdentity Identity, DateTimeOffset Until)> cache = new(StringComparer.Ordinal);
@@ -32,7 +35,12 @@ public sealed class HttpTokenValidator : ITokenValidator
     }
 
     /// <inheritdoc/>
-    public async ValueTask<RequestIdentity?> ValidateAsync(string token, CancellationToken cancellationToken)
+    public ValueTask<RequestIdentity?> ValidateAsync(string token, CancellationToken cancellationToken) => ValidateAsync(token, false, cancellationToken);
+
+    /// <inheritdoc/>
+    public ValueTask<RequestIdentity?> ValidateExpiredAsync(string token, CancellationToken cancellationToken) => ValidateAsync(token, true, cancellationToken);
+
+    private async ValueTask<RequestIdentity?> ValidateAsync(string token, bool allowExpired, CancellationToken cancellationToken)
     {
         // The cache holds hashes: a dump of this process's memory should not be a bag of tokens.
         var key = Convert.ToBase64String(SHA256.HashData(Encoding.UTF8.GetBytes(token)));
@@ -43,9 +51,11 @@ public sealed class HttpTokenValidator : ITokenValidator
         }
 
         var (service, _) = await clients.For(config, "keystone_authtoken", "identity").AuthorizeAsync(cancellationToken);
-        using var request = new HttpRequestMessage(HttpMethod.Get, ServiceCredentials.Read(config, "keystone_authtoken", host).AuthUrl + "/auth/tokens?nocatalog");
+        using var request = new HttpRequestMessage(HttpMethod.Get, ServiceCredentials.Read(config, "keystone_authtoken", host).AuthUrl + $"/auth/tokens?nocatalog{(allowExpired ? "&allow_expired=1" : "")}");
         request.Headers.TryAddWithoutValidation("X-Auth-Token", service);
         request.Headers.TryAddWithoutValidation("X-Subject-Token", token);
+        // Keystone hides tokens with access rules from those who would not enforce them.
+        request.Headers.TryAddWithoutValidation("OpenStack-Identity-Access-Rules", "1.0");
         HttpResponseMessage response;
         try
         {
@@ -72,7 +82,8 @@ public sealed class HttpTokenValidator : ITokenValidator
             var identity = Read(document.RootElement.GetProperty("token"));
             if (identity.ExpiresAt <= now)
             {
-                return null;
+                // Not kept: without a service beside it, it is none.
+                return allowExpired ? identity : null;
             }
 
             if (cache.Count >= LargestCache)
@@ -122,6 +133,15 @@ public sealed class HttpTokenValidator : ITokenValidator
             ExpiresAt = token.GetProperty("expires_at").GetDateTimeOffset(),
             Methods = [.. token.GetProperty("methods").EnumerateArray().Select(method => method.GetString()!)],
             AuditIds = [.. token.GetProperty("audit_ids").EnumerateArray().Select(id => id.GetString()!)],
+            TrustId = Text(token, "OS-TRUST:trust", "id"),
+            TrustorUserId = Text(token, "OS-TRUST:trust", "trustor_user", "id"),
+            TrusteeUserId = Text(token, "OS-TRUST:trust", "trustee_user", "id"),
+            ApplicationCredentialId = Text(token, "application_credential", "id"),
+            IsRestricted = token.TryGetProperty("application_credential", out var credential) && credential.TryGetProperty("restricted", out var restricted) && restricted.GetBoolean(),
+            AccessRules = credential.ValueKind == JsonValueKind.Object && credential.TryGetProperty("access_rules", out var rules)
+                ? [.. rules.EnumerateArray().Select(rule => new AccessRule(Text(rule, "id") ?? "", Text(rule, "service")!, Text(rule, "method")!, Text(rule, "path")!))]
+                : null,
+            AccessTokenId = Text(token, "OS-OAUTH1", "access_token_id"),
         };
     }
 }

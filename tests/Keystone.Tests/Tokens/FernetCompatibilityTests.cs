@@ -1,6 +1,7 @@
 using System.Buffers.Text;
 using System.Text;
 using Microsoft.Extensions.Logging.Abstractions;
+using SharpStack.Keystone.Authentication;
 using SharpStack.Keystone.Tokens;
 
 namespace SharpStack.Keystone.Tests.Tokens;
