@@ -43,6 +43,12 @@ public enum DeviceScope
 /// <param name="ProcessorTime">Processor time used since it started.</param>
 public sealed record DomainInfo(DomainState State, long MaximumMemoryKib, long MemoryKib, int Processors, TimeSpan ProcessorTime);
 
+/// <summary>virDomainBlockStatsStruct; -1 for what the emulator does not count.</summary>
+public readonly record struct DiskStatistics(long ReadRequests, long ReadBytes, long WriteRequests, long WriteBytes, long Errors);
+
+/// <summary>virDomainInterfaceStatsStruct; -1 for what is not counted.</summary>
+public readonly record struct InterfaceStatistics(long RxBytes, long RxPackets, long RxErrors, long RxDrop, long TxBytes, long TxPackets, long TxErrors, long TxDrop);
+
 /// <summary>A virtual machine of a connection. All calls block, some for seconds: make them off the request threads.</summary>
 public sealed unsafe class Domain : IDisposable
 {
@@ -85,6 +91,37 @@ public sealed unsafe class Domain : IDisposable
             return new DomainInfo((DomainState)info.State, (long)info.MaximumMemory, (long)info.Memory, info.Processors,
                 TimeSpan.FromMicroseconds(info.ProcessorTime / 1000.0));
         }
+    }
+
+    /// <summary>The time of each virtual processor, nanoseconds.</summary>
+    public long[] ProcessorTimes()
+    {
+        var count = Info.Processors;
+        var records = stackalloc Api.ProcessorRecord[count];
+        var filled = Check(Api.DomainGetProcessors(handle, records, count, null, 0));
+        var times = new long[filled];
+        for (var i = 0; i < filled; i++)
+        {
+            times[i] = (long)records[i].Time;
+        }
+
+        return times;
+    }
+
+    /// <param name="device">As the guest knows it: <c>vda</c>.</param>
+    public DiskStatistics DiskStatistics(string device)
+    {
+        DiskStatistics statistics;
+        Check(Api.DomainBlockStatistics(handle, device, &statistics, (nuint)sizeof(DiskStatistics)));
+        return statistics;
+    }
+
+    /// <param name="device">The host's name of the interface.</param>
+    public InterfaceStatistics InterfaceStatistics(string device)
+    {
+        InterfaceStatistics statistics;
+        Check(Api.DomainInterfaceStatistics(handle, device, &statistics, (nuint)sizeof(InterfaceStatistics)));
+        return statistics;
     }
 
     /// <summary>The domain as libvirt describes it now.</summary>

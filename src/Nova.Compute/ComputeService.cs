@@ -51,6 +51,8 @@ internal sealed partial class ComputeService : IAsyncDisposable
             return Task.FromResult(Ack.Ok);
         }));
         served.Add(bus.Serve(ComputeContract.GetConsoleOutput, host, GetConsoleOutputAsync));
+        served.Add(bus.Serve(ComputeContract.GetDiagnostics, host, GetDiagnosticsAsync));
+        served.Add(bus.Serve(ComputeContract.CacheImages, host, CacheImagesAsync));
         bus.Reconnected += instances.EnqueueAll;
         reporter.Start();
         instances.Start();
@@ -79,6 +81,27 @@ internal sealed partial class ComputeService : IAsyncDisposable
         await driver.ReadConsoleAsync(query.Id, query.Lines, cancellationToken) is { } text
             ? new ConsoleOutput(text)
             : throw CloudException.Conflict($"Instance {query.Id} is not ready: its console has nothing to read until the guest has been started.");
+
+    private async Task<GuestDiagnostics> GetDiagnosticsAsync(DiagnosticsQuery query, CancellationToken cancellationToken) =>
+        await driver.DiagnoseAsync(query.Id, cancellationToken)
+            ?? throw CloudException.Conflict($"Instance {query.Id} does not run: only a running guest can be diagnosed.");
+
+    private async Task<Ack> CacheImagesAsync(ImagesToCache wanted, CancellationToken cancellationToken)
+    {
+        foreach (var image in wanted.Images)
+        {
+            try
+            {
+                await driver.CacheImageAsync(image, cancellationToken);
+            }
+            catch (Exception failure) when (failure is not OperationCanceledException)
+            {
+                LogNotCached(host, image.Id, failure);
+            }
+        }
+
+        return Ack.Ok;
+    }
 
     private async Task FollowChangesAsync()
     {
@@ -122,6 +145,9 @@ internal sealed partial class ComputeService : IAsyncDisposable
         {
         }
     }
+
+    [LoggerMessage(EventId = 5002, Level = LogLevel.Warning, Message = "Compute host {Host} could not fetch image {Image} ahead of need: the first server that needs it fetches it")]
+    private partial void LogNotCached(string host, string image, Exception failure);
 
     [LoggerMessage(EventId = 5001, Level = LogLevel.Warning, Message = "Compute host {Host}: cleaning up failed and will be tried again")]
     private partial void LogCleaningFailed(string host, Exception failure);

@@ -15,6 +15,15 @@ public static class ComputeContract
     /// <exception cref="Foundation.CloudException">Conflict where the guest has no console at the moment.</exception>
     public static readonly BusContract<ConsoleOutputQuery, ConsoleOutput> GetConsoleOutput =
         new(Topic, "get_console_output", 1, ContractJson.Default.ConsoleOutputQuery, ContractJson.Default.ConsoleOutput);
+
+    /// <summary>What a guest has used.</summary>
+    /// <exception cref="Foundation.CloudException">Conflict where the guest does not run.</exception>
+    public static readonly BusContract<DiagnosticsQuery, GuestDiagnostics> GetDiagnostics =
+        new(Topic, "get_diagnostics", 1, ContractJson.Default.DiagnosticsQuery, ContractJson.Default.GuestDiagnostics);
+
+    /// <summary>Fetch images ahead of need; best effort.</summary>
+    public static readonly BusContract<ImagesToCache, Ack> CacheImages =
+        new(Topic, "cache_images", 1, ContractJson.Default.ImagesToCache, ContractJson.Default.Ack);
 }
 
 public sealed record ConsoleOutputQuery(string Id)

@@ -16,5 +16,8 @@ namespace SharpStack.Nova.Contracts;
 [JsonSerializable(typeof(InstanceHint))]
 [JsonSerializable(typeof(ConsoleOutputQuery))]
 [JsonSerializable(typeof(ConsoleOutput))]
+[JsonSerializable(typeof(DiagnosticsQuery))]
+[JsonSerializable(typeof(GuestDiagnostics))]
+[JsonSerializable(typeof(ImagesToCache))]
 [JsonSerializable(typeof(Ack))]
 internal sealed partial class ContractJson : JsonSerializerContext;

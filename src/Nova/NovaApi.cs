@@ -2,13 +2,17 @@ using Microsoft.Extensions.DependencyInjection;
 using SharpStack.Foundation;
 using SharpStack.Foundation.Configuration;
 using SharpStack.Foundation.Http;
+using SharpStack.Nova.Aggregates;
 using SharpStack.Nova.AvailabilityZones;
+using SharpStack.Nova.Diagnostics;
 using SharpStack.Nova.ExternalEvents;
 using SharpStack.Nova.Flavors;
+using SharpStack.Nova.Hosts;
 using SharpStack.Nova.Hypervisors;
 using SharpStack.Nova.InstanceActions;
 using SharpStack.Nova.Interfaces;
 using SharpStack.Nova.Keypairs;
+using SharpStack.Nova.Migrations;
 using SharpStack.Nova.Policies;
 using SharpStack.Nova.Quotas;
 using SharpStack.Nova.ServerGroups;
@@ -65,5 +69,11 @@ internal static class NovaApi
         services.GetRequiredService<ExternalEventRoutes>().Map(routes);
         services.GetRequiredService<UsageRoutes>().Map(routes);
         services.GetRequiredService<ServerGroupRoutes>().Map(routes);
+        services.GetRequiredService<AggregateRoutes>().Map(routes);
+        services.GetRequiredService<HostRoutes>().Map(routes);
+        services.GetRequiredService<MigrationRoutes>().Map(routes);
+        services.GetRequiredService<DiagnosticsRoutes>().Map(routes);
+        services.GetRequiredService<AuditLogRoutes>().Map(routes);
+        AgentRoutes.Map(routes);
     }
 }

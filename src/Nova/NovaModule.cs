@@ -5,16 +5,20 @@ using SharpStack.Foundation.Hosting;
 using SharpStack.Foundation.Identity;
 using SharpStack.Foundation.Policy;
 using SharpStack.Foundation.Storage;
+using SharpStack.Nova.Aggregates;
 using SharpStack.Nova.AvailabilityZones;
 using SharpStack.Nova.Clients;
 using SharpStack.Nova.Conductor;
+using SharpStack.Nova.Diagnostics;
 using SharpStack.Nova.ExternalEvents;
 using SharpStack.Nova.Flavors;
+using SharpStack.Nova.Hosts;
 using SharpStack.Nova.Hypervisors;
 using SharpStack.Nova.InstanceActions;
 using SharpStack.Nova.Interfaces;
 using SharpStack.Nova.Keypairs;
 using SharpStack.Nova.Metadata;
+using SharpStack.Nova.Migrations;
 using SharpStack.Nova.Quotas;
 using SharpStack.Nova.Scheduling;
 using SharpStack.Nova.ServerGroups;
@@ -52,6 +56,9 @@ public sealed class NovaModule : IServiceModule
         Add(services, config, (provider, configuration) => new HostRegistry(provider.GetRequiredService<NovaStore>(), configuration));
         services.AddSingleton<IHostStates>(provider => provider.GetRequiredService<HostRegistry>());
         services.AddSingleton<ConductorHints>();
+        services.AddSingleton<HostProviders>();
+        services.AddSingleton(provider => new HostDiscovery(
+            provider.GetRequiredService<NovaStore>(), provider.GetRequiredService<HostRegistry>(), provider.GetRequiredService<HostProviders>()));
         Add(services, config, (provider, configuration) => new NeutronClient(provider.GetRequiredService<ServiceClients>(), configuration));
         Add(services, config, (provider, configuration) => new PlacementClient(provider.GetRequiredService<ServiceClients>(), configuration));
         context.AddWorker<NovaDatabase>();
@@ -126,6 +133,11 @@ public sealed class NovaModule : IServiceModule
         services.AddSingleton<ExternalEventRoutes>();
         services.AddSingleton<UsageRoutes>();
         services.AddSingleton<ServerGroupRoutes>();
+        services.AddSingleton<AggregateRoutes>();
+        services.AddSingleton<HostRoutes>();
+        services.AddSingleton<MigrationRoutes>();
+        services.AddSingleton<DiagnosticsRoutes>();
+        services.AddSingleton<AuditLogRoutes>();
     }
 
     private static void Add<T>(IServiceCollection services, ServiceConfig config, Func<IServiceProvider, ServiceConfig, T> create)

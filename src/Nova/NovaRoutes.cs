@@ -146,9 +146,12 @@ internal static class NovaContext
     }
 
     /// <summary>Refuses unknown query parameters, as Nova does since 2.75.</summary>
-    public static void AllowQuery(this ApiContext context, params ReadOnlySpan<string> names)
+    public static void AllowQuery(this ApiContext context, params ReadOnlySpan<string> names) => context.AllowQuerySince(75, names);
+
+    /// <summary>Refuses unknown query parameters since a microversion.</summary>
+    public static void AllowQuerySince(this ApiContext context, int minor, params ReadOnlySpan<string> names)
     {
-        if (!context.Since(75))
+        if (!context.Since(minor))
         {
             return;
         }

@@ -25,6 +25,8 @@ try
         case ["keystone", .. var words]:
             await KeystoneCommands.RunAsync(words, time, interrupted.Token);
             return 0;
+        case ["nova", .. var words]:
+            return await NovaCommands.RunAsync(words, Console.Out, time, interrupted.Token);
         case ["db", .. var words]:
             await DatabaseCommand.RunAsync(words, Console.Out, time);
             return 0;
@@ -69,7 +71,7 @@ void Interrupt(object? sender, ConsoleCancelEventArgs key)
 static void Help(TextWriter output)
 {
     output.WriteLine("usage: sharpstack COMMAND");
-    foreach (var usage in new[] { UpCommand.Usage, DownCommand.Usage, ServeCommand.Usage, DoctorCommand.Usage, ConfigCommand.Usage, DatabaseCommand.Usage, KeystoneCommands.Usage, PolicyCommand.Usage, RoutesCommand.Usage })
+    foreach (var usage in new[] { UpCommand.Usage, DownCommand.Usage, ServeCommand.Usage, DoctorCommand.Usage, ConfigCommand.Usage, DatabaseCommand.Usage, KeystoneCommands.Usage, NovaCommands.Usage, PolicyCommand.Usage, RoutesCommand.Usage })
     {
         output.WriteLine($"  {usage}");
     }

@@ -90,7 +90,18 @@ internal sealed class ScriptedDriver : IComputeDriver
     public Task<string?> ReadConsoleAsync(string id, int? lines, CancellationToken cancellationToken) =>
         Task.FromResult(Guests.ContainsKey(id) ? "login:" : null);
 
+    public Task<GuestDiagnostics?> DiagnoseAsync(string id, CancellationToken cancellationToken) => Task.FromResult<GuestDiagnostics?>(null);
+
+    public Task CacheImageAsync(ImageSpec image, CancellationToken cancellationToken)
+    {
+        Cached.Enqueue(image.Id);
+        return image.Name == "broken" ? throw new ComputeException("no such image") : Task.CompletedTask;
+    }
+
     public Task CleanAsync(CancellationToken cancellationToken) => Task.CompletedTask;
+
+    /// <summary>Images that were to be fetched ahead of need.</summary>
+    public System.Collections.Concurrent.ConcurrentQueue<string> Cached { get; } = new();
 
     public void ChangeByItself(string id, PowerState power)
     {

@@ -21,9 +21,27 @@ internal sealed class FakeHost : IDisposable
         }));
         served.Add(bus.Serve(ComputeContract.GetConsoleOutput, name, (query, _) =>
             Task.FromResult(new ConsoleOutput(string.Join('\n', new[] { "one", "two", "login:" }.TakeLast(query.Lines ?? 3))))));
+        served.Add(bus.Serve(ComputeContract.GetDiagnostics, name, (query, _) => Task.FromResult(new GuestDiagnostics("running", "fake", "fake", 512, 256)
+        {
+            ProcessorTimes = [17],
+            Disks = [new DiskDiagnostics("vda", 1, 2, 3, 4, -1)],
+            Nics = [new NicDiagnostics("vnet1", "01:23:45:67:89:ab", 1, 2, 3, 4, 5, 6, 7, 8), new NicDiagnostics(null, "01:23:45:67:89:ac", 0, 0, 0, 0, 0, 0, 0, 0)],
+        })));
+        served.Add(bus.Serve(ComputeContract.CacheImages, name, (wanted, _) =>
+        {
+            foreach (var image in wanted.Images)
+            {
+                Cached.Enqueue(image.Id);
+            }
+
+            return Task.FromResult(Ack.Ok);
+        }));
     }
 
     public string Name { get; }
+
+    /// <summary>Images that were to be fetched ahead of need.</summary>
+    public ConcurrentQueue<string> Cached { get; } = new();
 
     /// <summary>Guests by instance: what runs.</summary>
     public ConcurrentDictionary<string, PowerState> Guests { get; } = new();
@@ -52,6 +70,7 @@ internal sealed class FakeHost : IDisposable
                 Vcpus = 8,
                 MemoryMb = 8192,
                 LocalGb = 100,
+                Uptime = "up",
                 CpuInfo = """{"arch": "x86_64"}""",
                 Inventories = [new InventoryReport("VCPU", 8, 0, 16), new InventoryReport("MEMORY_MB", 8192, 512, 1.5), new InventoryReport("DISK_GB", 100, 0, 1)],
                 Traits = ["COMPUTE_NODE"],

@@ -197,11 +197,16 @@ internal sealed class FakeServices : IServiceModule
     private void MapPlacement(ApiRoutes routes)
     {
         Get(routes, "/resource_providers/{id}", context => Providers.GetValueOrDefault(context.Route("id")));
-        On(routes, "POST", "/resource_providers", 200, (_, body) => Providers[(string)body!["uuid"]!] = new JsonObject
+        On(routes, "POST", "/resource_providers", 200, (_, body) => Providers.Values.Any(provider => (string)provider["name"]! == (string)body!["name"]!)
+            ? throw CloudException.Conflict("Conflicting resource provider name: " + (string)body!["name"]! + " already exists.", "placement.duplicate_name")
+            : Providers[(string)body!["uuid"]!] = new JsonObject
         {
-            ["uuid"] = (string)body["uuid"]!, ["name"] = (string)body["name"]!, ["inventories"] = new JsonObject(), ["traits"] = new JsonArray(), ["resource_provider_generation"] = 0,
+            ["uuid"] = (string)body["uuid"]!, ["name"] = (string)body["name"]!, ["inventories"] = new JsonObject(), ["traits"] = new JsonArray(), ["aggregates"] = new JsonArray(),
+            ["resource_provider_generation"] = 0,
         });
-        foreach (var part in (string[])["inventories", "traits"])
+        Get(routes, "/resource_providers", context => Listed("resource_providers", Providers.Values.Where(provider => Matches(context, "name", (string?)provider["name"]))));
+        On(routes, "DELETE", "/resource_providers/{id}", 204, (context, _) => Providers.TryRemove(context.Route("id"), out var _) ? new JsonObject() : null);
+        foreach (var part in (string[])["inventories", "traits", "aggregates"])
         {
             Get(routes, $"/resource_providers/{{id}}/{part}", context => Providers.GetValueOrDefault(context.Route("id")));
             On(routes, "PUT", $"/resource_providers/{{id}}/{part}", 200, (context, body) =>

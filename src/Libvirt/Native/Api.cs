@@ -137,6 +137,15 @@ internal static unsafe partial class Api
     [LibraryImport(Library, EntryPoint = "virDomainGetInfo")]
     public static partial int DomainGetInfo(DomainHandle domain, DomainInfoRecord* info);
 
+    [LibraryImport(Library, EntryPoint = "virDomainGetVcpus")]
+    public static partial int DomainGetProcessors(DomainHandle domain, ProcessorRecord* records, int count, byte* maps, int mapLength);
+
+    [LibraryImport(Library, EntryPoint = "virDomainBlockStats", StringMarshalling = StringMarshalling.Utf8)]
+    public static partial int DomainBlockStatistics(DomainHandle domain, string device, DiskStatistics* statistics, nuint size);
+
+    [LibraryImport(Library, EntryPoint = "virDomainInterfaceStats", StringMarshalling = StringMarshalling.Utf8)]
+    public static partial int DomainInterfaceStatistics(DomainHandle domain, string device, InterfaceStatistics* statistics, nuint size);
+
     [LibraryImport(Library, EntryPoint = "virDomainGetXMLDesc")]
     public static partial byte* DomainGetXml(DomainHandle domain, uint flags);
 
@@ -155,6 +164,15 @@ internal static unsafe partial class Api
         public int Code;
         public int Domain;
         public byte* Message;
+    }
+
+    [StructLayout(LayoutKind.Sequential)]
+    public struct ProcessorRecord
+    {
+        public uint Number;
+        public int State;
+        public ulong Time;
+        public int Processor;
     }
 
     [StructLayout(LayoutKind.Sequential)]

@@ -58,6 +58,12 @@ public interface IComputeDriver : IAsyncDisposable
     /// <param name="lines">How many lines; null for all that is kept.</param>
     Task<string?> ReadConsoleAsync(string id, int? lines, CancellationToken cancellationToken);
 
+    /// <summary>What a guest has used; null where there is none that runs.</summary>
+    Task<GuestDiagnostics?> DiagnoseAsync(string id, CancellationToken cancellationToken);
+
+    /// <summary>Fetches an image ahead of need, where the driver keeps any.</summary>
+    Task CacheImageAsync(ImageSpec image, CancellationToken cancellationToken);
+
     /// <summary>Gives back what no instance uses: cached images, over-long logs.</summary>
     Task CleanAsync(CancellationToken cancellationToken);
 }

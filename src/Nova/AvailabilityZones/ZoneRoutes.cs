@@ -2,6 +2,7 @@ using LinqToDB;
 using LinqToDB.Async;
 using SharpStack.Foundation.Http;
 using SharpStack.Foundation.Storage;
+using SharpStack.Nova.Aggregates;
 using SharpStack.Nova.Services;
 using SharpStack.Nova.Storage;
 
@@ -21,9 +22,11 @@ internal sealed class ZoneRoutes(NovaStore store, HostRegistry hosts)
         context.Enforce();
         await using var session = store.Read();
         var services = await session.Services.OrderBy(service => service.Id).ToListAsync(context.Aborted);
-        var zones = services.GroupBy(hosts.ZoneOf)
+        var byHost = await AggregateStore.ZonesAsync(session, context.Aborted);
+        var zones = services.GroupBy(service => hosts.ZoneOf(service, byHost))
             .Where(zone => detailed || zone.Any(service => service.Binary == HostRegistry.Compute))
-            .OrderByDescending(zone => zone.Any(service => !service.Disabled));
+            .OrderByDescending(zone => zone.Any(service => !service.Disabled))
+            .ThenBy(zone => zone.Key, StringComparer.Ordinal);
         await context.WriteJsonAsync(200, json =>
         {
             json.WriteStartObject();

@@ -62,31 +62,88 @@ internal sealed class PlacementClient(ServiceClients clients, ServiceConfig conf
         return [.. document.RootElement.GetProperty("allocations").EnumerateObject().Select(consumer => consumer.Name)];
     }
 
-    /// <summary>Makes that Placement has a host as it was reported: provider, inventories, traits. Nothing is written where nothing differs.</summary>
-    public async Task PublishAsync(ComputeNodeRow node, bool disabled, CancellationToken cancellationToken)
+    /// <summary>Makes that Placement has a host as it was reported: provider, inventories, traits, aggregates. Nothing is written where nothing differs.</summary>
+    /// <param name="node">The host.</param>
+    /// <param name="disabled">Whether an administrator keeps the scheduler away from it.</param>
+    /// <param name="aggregates">UUIDs of all of Nova's aggregates, and which of them the host is in; others that Placement has stay.</param>
+    /// <param name="isStranger">Whether a provider of the same name and this UUID belongs to no host that Nova knows: it is left over from one that was deleted.</param>
+    public async Task PublishAsync(
+        ComputeNodeRow node, bool disabled, IReadOnlyList<(string Id, bool IsMember)> aggregates, Func<string, bool> isStranger, CancellationToken cancellationToken)
     {
         var path = $"/resource_providers/{node.Uuid}";
         using (var found = await placement.SendAsync(HttpMethod.Get, path, null, Version, cancellationToken))
         {
             if (found.StatusCode == HttpStatusCode.NotFound)
             {
-                using var created = await placement.CallAsync(
-                    HttpMethod.Post,
-                    "/resource_providers",
-                    json =>
-                    {
-                        json.WriteStartObject();
-                        json.WriteString("uuid", node.Uuid);
-                        json.WriteString("name", node.HypervisorHostname);
-                        json.WriteEndObject();
-                    },
-                    Version,
-                    cancellationToken);
+                await CreateProviderAsync(node, isStranger, cancellationToken);
             }
         }
 
         await PublishInventoriesAsync(path, StoredJson.Inventories(node.Inventories), cancellationToken);
         await PublishTraitsAsync(path, StoredJson.Texts(node.Traits), disabled, cancellationToken);
+        if (aggregates.Count > 0)
+        {
+            await PublishAggregatesAsync(path, aggregates, cancellationToken);
+        }
+    }
+
+    private async Task CreateProviderAsync(ComputeNodeRow node, Func<string, bool> isStranger, CancellationToken cancellationToken)
+    {
+        void Write(Utf8JsonWriter json)
+        {
+            json.WriteStartObject();
+            json.WriteString("uuid", node.Uuid);
+            json.WriteString("name", node.HypervisorHostname);
+            json.WriteEndObject();
+        }
+
+        try
+        {
+            using var created = await placement.CallAsync(HttpMethod.Post, "/resource_providers", Write, Version, cancellationToken);
+        }
+        catch (CloudException failure) when (failure.Kind == ErrorKind.Conflict)
+        {
+            // The host was deleted and came back, and the removal of its former provider was cut short.
+            using var named = await placement.CallAsync(HttpMethod.Get, $"/resource_providers?name={Uri.EscapeDataString(node.HypervisorHostname)}", null, Version, cancellationToken);
+            foreach (var other in named!.RootElement.GetProperty("resource_providers").EnumerateArray().Select(provider => provider.GetProperty("uuid").GetString()!).Where(isStranger))
+            {
+                await RemoveProviderAsync(other, cancellationToken);
+            }
+
+            using var created = await placement.CallAsync(HttpMethod.Post, "/resource_providers", Write, Version, cancellationToken);
+        }
+    }
+
+    private async Task PublishAggregatesAsync(string path, IReadOnlyList<(string Id, bool IsMember)> aggregates, CancellationToken cancellationToken)
+    {
+        using var now = await placement.CallAsync(HttpMethod.Get, path + "/aggregates", null, Version, cancellationToken);
+        var current = now!.RootElement.GetProperty("aggregates").EnumerateArray().Select(aggregate => aggregate.GetString()!).ToHashSet();
+        var wanted = current.Except(aggregates.Select(aggregate => aggregate.Id))
+            .Concat(aggregates.Where(aggregate => aggregate.IsMember).Select(aggregate => aggregate.Id))
+            .ToHashSet();
+        if (wanted.SetEquals(current))
+        {
+            return;
+        }
+
+        using var written = await placement.CallAsync(
+            HttpMethod.Put,
+            path + "/aggregates",
+            json =>
+            {
+                json.WriteStartObject();
+                json.WriteNumber("resource_provider_generation", now.RootElement.GetProperty("resource_provider_generation").GetInt64());
+                json.WriteStartArray("aggregates");
+                foreach (var aggregate in wanted.Order(StringComparer.Ordinal))
+                {
+                    json.WriteStringValue(aggregate);
+                }
+
+                json.WriteEndArray();
+                json.WriteEndObject();
+            },
+            Version,
+            cancellationToken);
     }
 
     /// <summary>Removes the provider of a host that an administrator removed.</summary>

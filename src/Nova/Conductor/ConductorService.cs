@@ -21,6 +21,7 @@ internal sealed class ConductorService(
     {
         await leases.Keeper.StartAsync(cancellationToken);
         served.Add(bus.Serve(ConductorContract.ReportHost, null, ReportHostAsync));
+        served.Add(bus.Serve(HostProviders.HostChanged, null, publisher.ChangedAsync));
         served.Add(bus.Serve(ConductorContract.ListInstances, null, ListInstancesAsync));
         served.Add(bus.Serve(ConductorContract.GetInstance, null, GetInstanceAsync));
         served.Add(bus.Serve(ConductorContract.ReportInstance, null, ReportInstanceAsync));

@@ -2,8 +2,9 @@ using System.Collections.Concurrent;
 using LinqToDB;
 using LinqToDB.Async;
 using Microsoft.Extensions.Logging;
+using SharpStack.Foundation.Bus;
 using SharpStack.Foundation.Reconciling;
-using SharpStack.Nova.Clients;
+using SharpStack.Nova.Contracts;
 using SharpStack.Nova.Services;
 using SharpStack.Nova.Storage;
 
@@ -13,14 +14,14 @@ namespace SharpStack.Nova.Conductor;
 internal sealed class HostPublisher : IAsyncDisposable
 {
     private readonly NovaStore store;
-    private readonly PlacementClient placement;
+    private readonly HostProviders providers;
     private readonly Reconciler<string> reconciler;
     private readonly ConcurrentDictionary<string, bool> published = new();
 
-    public HostPublisher(NovaStore store, PlacementClient placement, TimeProvider time, ILogger<HostPublisher> log)
+    public HostPublisher(NovaStore store, HostProviders providers, TimeProvider time, ILogger<HostPublisher> log)
     {
         this.store = store;
-        this.placement = placement;
+        this.providers = providers;
         reconciler = new Reconciler<string>(
             "nova-host",
             PublishAsync,
@@ -41,6 +42,18 @@ internal sealed class HostPublisher : IAsyncDisposable
         }
     }
 
+    /// <summary>An administrator changed something of a host, and Placement did not take it.</summary>
+    public async Task<Ack> ChangedAsync(HostQuery query, CancellationToken cancellationToken)
+    {
+        await using var session = store.Read();
+        if (await session.ComputeNodes.Where(node => node.Host == query.Host).Select(node => node.Uuid).FirstOrDefaultAsync(cancellationToken) is { } nodeId)
+        {
+            reconciler.Enqueue(nodeId);
+        }
+
+        return Ack.Ok;
+    }
+
     public ValueTask DisposeAsync() => reconciler.DisposeAsync();
 
     private async Task<IReadOnlyCollection<string>> ListAsync(CancellationToken cancellationToken)
@@ -51,18 +64,8 @@ internal sealed class HostPublisher : IAsyncDisposable
 
     private async Task<ReconcileResult> PublishAsync(string nodeId, CancellationToken cancellationToken)
     {
-        ComputeNodeRow? node;
-        ServiceRow? service;
-        await using (var session = store.Read())
+        if (await providers.PublishAsync(nodeId, cancellationToken))
         {
-            node = await session.ComputeNodes.Where(row => row.Uuid == nodeId).FirstOrDefaultAsync(cancellationToken);
-            service = node is null ? null
-                : await session.Services.Where(row => row.Host == node.Host && row.Binary == HostRegistry.Compute).FirstOrDefaultAsync(cancellationToken);
-        }
-
-        if (node is not null)
-        {
-            await placement.PublishAsync(node, service?.Disabled ?? false, cancellationToken);
             published[nodeId] = true;
         }
 

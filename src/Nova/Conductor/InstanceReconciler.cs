@@ -281,7 +281,7 @@ internal sealed partial class InstanceReconciler : IAsyncDisposable
                     instance.Host = destination.Host;
                     instance.Node = destination.Node;
                     instance.ComputeNodeId = destination.ComputeNodeId;
-                    instance.AvailabilityZone = instance.RequestedZone ?? hosts.DefaultZone;
+                    instance.AvailabilityZone = await hosts.ZoneOfAsync(session, destination.Host, cancellationToken);
                     instance.TaskState = TaskStates.Networking;
                     instance.Network = NetworkStage.Started;
                     await session.Actions.Where(other => other.Id == action.Id).Set(other => other.Attempts, other => other.Attempts + 1).UpdateAsync(cancellationToken);
@@ -498,11 +498,7 @@ internal sealed partial class InstanceReconciler : IAsyncDisposable
                     await session.FinishAsync(pending, failed: false, cancellationToken);
                 }
 
-                instance.VmState = VmStates.Deleted;
-                instance.TaskState = null;
-                instance.PowerState = PowerState.NoState;
-                instance.DeletedAt = session.Now;
-                instance.TerminatedAt = session.Now;
+                instance.SetDeleted(session.Now);
                 instance.Release = !released;
                 return true;
             },
@@ -563,6 +559,7 @@ internal sealed partial class InstanceReconciler : IAsyncDisposable
             AvailabilityZone = row.RequestedZone,
             ForcedHost = row.RequestedHost,
             ForcedNode = row.RequestedNode,
+            IsForced = row.HostIsForced,
             IgnoredHosts = StoredJson.Texts(row.IgnoredHosts),
             Hints = StoredJson.Hints(row.SchedulerHints),
             PhysicalNetworks = [.. StoredJson.Networks(row.RequestedNetworks).Select(network => network.PhysicalNetwork).OfType<string>().Distinct()],

@@ -4,6 +4,7 @@ using LinqToDB;
 using LinqToDB.Async;
 using SharpStack.Foundation;
 using SharpStack.Foundation.Http;
+using SharpStack.Nova.Servers;
 using SharpStack.Nova.Services;
 using SharpStack.Nova.Storage;
 
@@ -25,7 +26,14 @@ internal sealed class HypervisorRoutes(NovaStore store, HostRegistry hosts)
 
     private sealed record Entry(ComputeNodeRow Node, ServiceRow Service);
 
-    private sealed record Held(string Uuid, string Name, int Vcpus, bool Busy);
+    /// <summary>The servers of a host in sum; memory in MiB, disks in GiB.</summary>
+    private sealed record Load(string Host, int Count, int Busy, int Vcpus, int MemoryMb, int DiskGb)
+    {
+        public static readonly Load None = new("", 0, 0, 0, 0, 0);
+    }
+
+    /// <summary>What a page of hypervisors shows beside the rows.</summary>
+    private sealed record Shown(IReadOnlyDictionary<string, Load>? Loads, ILookup<string, (string Uuid, string Name)>? Servers);
 
     private static IQueryable<Entry> Query(NovaSession session) =>
         from node in session.ComputeNodes
@@ -34,15 +42,40 @@ internal sealed class HypervisorRoutes(NovaStore store, HostRegistry hosts)
         orderby node.Id
         select new Entry(node, service);
 
-    /// <summary>The servers by host, in one query.</summary>
-    private static async Task<ILookup<string, Held>> HeldAsync(NovaSession session, CancellationToken cancellationToken) =>
-        (await session.Instances.Where(row => row.DeletedAt == null && row.Host != null)
-            .Select(row => new { row.Host, row.Uuid, row.Name, row.Vcpus, row.TaskState })
-            .ToListAsync(cancellationToken)).ToLookup(row => row.Host!, row => new Held(row.Uuid, row.Name, row.Vcpus, row.TaskState != null));
+    /// <summary>The servers of those hosts: in sum, and by name, as far as they are shown.</summary>
+    private static async Task<Shown> ShownAsync(ApiContext context, NovaSession session, List<Entry> entries, bool detailed, bool withServers)
+    {
+        var hosts = entries.ConvertAll(entry => entry.Node.Host);
+        var held = session.Instances.Where(row => row.DeletedAt == null && row.Host != null);
+        // Longer lists than a statement takes: then all servers are read.
+        held = hosts.Count > 500 ? held : held.Where(row => hosts.Contains(row.Host!));
+        var loads = !detailed || context.Since(88) ? null : (await held
+            .GroupBy(row => row.Host!)
+            .Select(group => new
+            {
+                Host = group.Key,
+                Count = group.Count(),
+                Busy = group.Count(row => row.TaskState != null),
+                Vcpus = group.Sum(row => row.Vcpus),
+                MemoryMb = group.Sum(row => row.MemoryMb),
+                DiskGb = group.Sum(row => row.RootGb + row.EphemeralGb),
+            })
+            .ToListAsync(context.Aborted)).ToDictionary(load => load.Host, load => new Load(load.Host, load.Count, load.Busy, load.Vcpus, load.MemoryMb, load.DiskGb));
+        var servers = !withServers ? null
+            : (await held.OrderBy(row => row.Id).Select(row => new { row.Host, row.Uuid, row.Name }).ToListAsync(context.Aborted)).ToLookup(row => row.Host!, row => (row.Uuid, row.Name));
+        return new Shown(loads, servers);
+    }
+
+    /// <summary>What is used: the host's own reserve, and what its servers were promised.</summary>
+    private static (int Vcpus, int MemoryMb, int DiskGb) UsedOf(ComputeNodeRow node, Load load)
+    {
+        var reserved = StoredJson.Inventories(node.Inventories).ToDictionary(inventory => inventory.ResourceClass, inventory => inventory.Reserved);
+        return (reserved.GetValueOrDefault("VCPU") + load.Vcpus, reserved.GetValueOrDefault("MEMORY_MB") + load.MemoryMb, reserved.GetValueOrDefault("DISK_GB") + load.DiskGb);
+    }
 
     private async Task ListAsync(ApiContext context, bool detailed)
     {
-        context.AllowQuery("limit", "marker", "hypervisor_hostname_pattern", "with_servers");
+        context.AllowQuerySince(53, "limit", "marker", "hypervisor_hostname_pattern", "with_servers");
         context.Enforce();
         var paged = context.Since(33);
         var limit = paged ? context.PageLimit() : int.MaxValue;
@@ -71,14 +104,14 @@ internal sealed class HypervisorRoutes(NovaStore store, HostRegistry hosts)
             throw CloudException.NotFound($"No hypervisor matching '{pattern}' could be found.");
         }
 
-        var held = detailed || withServers ? await HeldAsync(session, context.Aborted) : null;
+        var shown = await ShownAsync(context, session, entries, detailed, withServers);
         await context.WriteJsonAsync(200, json =>
         {
             json.WriteStartObject();
             json.WriteStartArray("hypervisors");
             foreach (var entry in entries)
             {
-                Write(json, context, entry, session.Now, detailed, held, withServers);
+                Write(json, context, entry, session.Now, detailed, shown);
             }
 
             json.WriteEndArray();
@@ -93,16 +126,16 @@ internal sealed class HypervisorRoutes(NovaStore store, HostRegistry hosts)
 
     private async Task ShowAsync(ApiContext context)
     {
-        context.AllowQuery("with_servers");
+        context.AllowQuerySince(53, "with_servers");
         context.Enforce();
         await using var session = store.Read();
         var entry = await GetAsync(context, session);
-        var held = await HeldAsync(session, context.Aborted);
+        var shown = await ShownAsync(context, session, [entry], true, context.Since(53) && Flag(context, "with_servers"));
         await context.WriteJsonAsync(200, json =>
         {
             json.WriteStartObject();
             json.WritePropertyName("hypervisor");
-            Write(json, context, entry, session.Now, true, held, context.Since(53) && Flag(context, "with_servers"));
+            Write(json, context, entry, session.Now, true, shown);
             json.WriteEndObject();
         });
     }
@@ -112,6 +145,11 @@ internal sealed class HypervisorRoutes(NovaStore store, HostRegistry hosts)
         context.Enforce();
         await using var session = store.Read();
         var entry = await GetAsync(context, session);
+        if (!hosts.IsUp(entry.Service, session.Now))
+        {
+            throw CloudException.BadRequest($"Compute service of {entry.Node.Host} is unavailable at this time.");
+        }
+
         if (entry.Node.Uptime is null)
         {
             throw new CloudException(ErrorKind.NotImplemented, "The requested functionality is not supported.");
@@ -137,7 +175,7 @@ internal sealed class HypervisorRoutes(NovaStore store, HostRegistry hosts)
         {
             json.WriteStartObject();
             json.WriteStartArray("hypervisors");
-            entries.ForEach(entry => Write(json, context, entry, session.Now, false, null, false));
+            entries.ForEach(entry => Write(json, context, entry, session.Now, false, new Shown(null, null)));
             json.WriteEndArray();
             json.WriteEndObject();
         });
@@ -148,12 +186,12 @@ internal sealed class HypervisorRoutes(NovaStore store, HostRegistry hosts)
         context.Enforce();
         await using var session = store.Read();
         var entries = await MatchingAsync(context, session);
-        var held = await HeldAsync(session, context.Aborted);
+        var shown = await ShownAsync(context, session, entries, false, true);
         await context.WriteJsonAsync(200, json =>
         {
             json.WriteStartObject();
             json.WriteStartArray("hypervisors");
-            entries.ForEach(entry => Write(json, context, entry, session.Now, false, held, true));
+            entries.ForEach(entry => Write(json, context, entry, session.Now, false, shown));
             json.WriteEndArray();
             json.WriteEndObject();
         });
@@ -170,24 +208,28 @@ internal sealed class HypervisorRoutes(NovaStore store, HostRegistry hosts)
     {
         context.Enforce();
         await using var session = store.Read();
-        var entries = await Query(session).ToListAsync(context.Aborted);
-        var held = await HeldAsync(session, context.Aborted);
+        // Hosts that an administrator disabled do not count.
+        var entries = await Query(session).Where(entry => !entry.Service.Disabled).ToListAsync(context.Aborted);
+        var shown = await ShownAsync(context, session, entries, true, false);
+        var loads = entries.ConvertAll(entry => shown.Loads!.GetValueOrDefault(entry.Node.Host, Load.None));
+        var used = entries.Zip(loads, (entry, load) => UsedOf(entry.Node, load)).ToList();
+        var (memory, disk) = (entries.Sum(entry => entry.Node.MemoryMb), entries.Sum(entry => entry.Node.LocalGb));
         await context.WriteJsonAsync(200, json =>
         {
             json.WriteStartObject();
             json.WriteStartObject("hypervisor_statistics");
             json.WriteNumber("count", entries.Count);
             json.WriteNumber("vcpus", entries.Sum(entry => entry.Node.Vcpus));
-            json.WriteNumber("vcpus_used", entries.Sum(entry => held[entry.Node.Host].Sum(server => server.Vcpus)));
-            json.WriteNumber("memory_mb", entries.Sum(entry => entry.Node.MemoryMb));
-            json.WriteNumber("memory_mb_used", entries.Sum(entry => entry.Node.MemoryMbUsed));
-            json.WriteNumber("free_ram_mb", entries.Sum(entry => entry.Node.MemoryMb - entry.Node.MemoryMbUsed));
-            json.WriteNumber("local_gb", entries.Sum(entry => entry.Node.LocalGb));
-            json.WriteNumber("local_gb_used", entries.Sum(entry => entry.Node.LocalGbUsed));
-            json.WriteNumber("free_disk_gb", entries.Sum(entry => entry.Node.LocalGb - entry.Node.LocalGbUsed));
+            json.WriteNumber("vcpus_used", used.Sum(each => each.Vcpus));
+            json.WriteNumber("memory_mb", memory);
+            json.WriteNumber("memory_mb_used", used.Sum(each => each.MemoryMb));
+            json.WriteNumber("free_ram_mb", memory - used.Sum(each => each.MemoryMb));
+            json.WriteNumber("local_gb", disk);
+            json.WriteNumber("local_gb_used", used.Sum(each => each.DiskGb));
+            json.WriteNumber("free_disk_gb", disk - used.Sum(each => each.DiskGb));
             json.WriteNumber("disk_available_least", entries.Sum(entry => entry.Node.DiskAvailableLeast));
-            json.WriteNumber("running_vms", entries.Sum(entry => entry.Node.RunningVms));
-            json.WriteNumber("current_workload", entries.Sum(entry => held[entry.Node.Host].Count(server => server.Busy)));
+            json.WriteNumber("running_vms", loads.Sum(load => load.Count));
+            json.WriteNumber("current_workload", loads.Sum(load => load.Busy));
             json.WriteEndObject();
             json.WriteEndObject();
         });
@@ -226,7 +268,7 @@ internal sealed class HypervisorRoutes(NovaStore store, HostRegistry hosts)
         json.WriteString("status", entry.Service.Disabled ? "disabled" : "enabled");
     }
 
-    private void Write(Utf8JsonWriter json, ApiContext context, Entry entry, long now, bool detailed, ILookup<string, Held>? held, bool withServers)
+    private void Write(Utf8JsonWriter json, ApiContext context, Entry entry, long now, bool detailed, Shown shown)
     {
         var node = entry.Node;
         json.WriteStartObject();
@@ -243,23 +285,22 @@ internal sealed class HypervisorRoutes(NovaStore store, HostRegistry hosts)
             json.WriteEndObject();
             if (context.Since(88))
             {
-                json.WriteString("uptime", node.Uptime);
+                json.WriteString("uptime", hosts.IsUp(entry.Service, now) ? node.Uptime : null);
             }
             else
             {
-                WriteSizes(json, context, node, held![node.Host]);
+                WriteSizes(json, context, node, shown.Loads!.GetValueOrDefault(node.Host, Load.None));
             }
         }
 
-        var servers = withServers ? held![node.Host].ToList() : [];
-        if (servers.Count > 0 || (withServers && context.Since(75)))
+        if (shown.Servers is not null && (shown.Servers.Contains(node.Host) || context.Since(75)))
         {
             json.WriteStartArray("servers");
-            foreach (var server in servers)
+            foreach (var (uuid, name) in shown.Servers[node.Host])
             {
                 json.WriteStartObject();
-                json.WriteString("name", server.Name);
-                json.WriteString("uuid", server.Uuid);
+                json.WriteString("name", name);
+                json.WriteString("uuid", uuid);
                 json.WriteEndObject();
             }
 
@@ -281,18 +322,19 @@ internal sealed class HypervisorRoutes(NovaStore store, HostRegistry hosts)
         }
     }
 
-    private static void WriteSizes(Utf8JsonWriter json, ApiContext context, ComputeNodeRow node, IEnumerable<Held> held)
+    private static void WriteSizes(Utf8JsonWriter json, ApiContext context, ComputeNodeRow node, Load load)
     {
+        var (vcpus, memory, disk) = UsedOf(node, load);
         json.WriteNumber("vcpus", node.Vcpus);
         json.WriteNumber("memory_mb", node.MemoryMb);
         json.WriteNumber("local_gb", node.LocalGb);
-        json.WriteNumber("vcpus_used", held.Sum(server => server.Vcpus));
-        json.WriteNumber("memory_mb_used", node.MemoryMbUsed);
-        json.WriteNumber("local_gb_used", node.LocalGbUsed);
-        json.WriteNumber("free_ram_mb", node.MemoryMb - node.MemoryMbUsed);
-        json.WriteNumber("free_disk_gb", node.LocalGb - node.LocalGbUsed);
-        json.WriteNumber("current_workload", held.Count(server => server.Busy));
-        json.WriteNumber("running_vms", node.RunningVms);
+        json.WriteNumber("vcpus_used", vcpus);
+        json.WriteNumber("memory_mb_used", memory);
+        json.WriteNumber("local_gb_used", disk);
+        json.WriteNumber("free_ram_mb", node.MemoryMb - memory);
+        json.WriteNumber("free_disk_gb", node.LocalGb - disk);
+        json.WriteNumber("current_workload", load.Busy);
+        json.WriteNumber("running_vms", load.Count);
         json.WriteNumber("disk_available_least", node.DiskAvailableLeast);
         if (context.Since(28))
         {

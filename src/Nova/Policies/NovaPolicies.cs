@@ -38,7 +38,9 @@ internal static class NovaPolicies
             "os-lock-server:unlock:unlock_override", "os-quota-class-sets:show", "os-quota-class-sets:update", "os-quota-sets:update", "os-quota-sets:delete",
             "os-server-external-events:create", "servers:index:get_all_tenants", "servers:detail:get_all_tenants", "servers:allow_all_filters",
             "servers:show:host_status", "servers:show:host_status:unknown-only", "servers:create:forced_host", "servers:create:zero_disk_flavor",
-            "os-simple-tenant-usage:list", "os-server-groups:index:all_projects",
+            "os-simple-tenant-usage:list", "os-server-groups:index:all_projects", "os-aggregates:index", "os-aggregates:show", "os-aggregates:create",
+            "os-aggregates:update", "os-aggregates:delete", "os-aggregates:add_host", "os-aggregates:remove_host", "os-aggregates:set_metadata",
+            "os-migrations:index", "servers:migrations:index", "servers:migrations:show", "os-server-diagnostics",
         ]),
         (Member, null,
         [
@@ -67,6 +69,8 @@ internal static class NovaPolicies
             "os-hypervisors:list", "os-hypervisors:list-detail", "os-hypervisors:statistics", "os-hypervisors:show", "os-hypervisors:uptime",
             "os-hypervisors:search", "os-hypervisors:servers",
         ]),
+        (Admin, "os-hosts", ["os-hosts:list", "os-hosts:show", "os-hosts:update", "os-hosts:start", "os-hosts:shutdown", "os-hosts:reboot"]),
+        (Admin, "os-instance-usage-audit-log", ["os-instance-usage-audit-log:list", "os-instance-usage-audit-log:show"]),
         (Admin, "os-services", ["os-services:list", "os-services:update", "os-services:delete"]),
         (Admin, "os-used-limits", ["limits:other_project"]),
         (KeyOwner, null, ["os-keypairs:index", "os-keypairs:create", "os-keypairs:delete", "os-keypairs:show"]),
@@ -80,6 +84,7 @@ internal static class NovaPolicies
             group.Check,
             Deprecated: group.Former is null ? null : new DeprecatedRule(Compute + group.Former, group.Check == Admin ? "rule:admin_api" : Owner)))),
         new("compute:servers:create:requested_destination", Admin),
+        new("compute:aggregates:images", Admin),
         new("network:attach_external_network", Admin),
     ];
 

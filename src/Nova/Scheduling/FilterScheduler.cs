@@ -10,6 +10,7 @@ internal sealed class FilterScheduler : IScheduler
 {
     private readonly CandidateClient candidates;
     private readonly IHostStates hosts;
+    private readonly AggregateRestrictions restrictions;
     private readonly IHostFilter[] filters;
     private readonly IHostWeigher[] weighers;
     private readonly int limit;
@@ -17,10 +18,11 @@ internal sealed class FilterScheduler : IScheduler
     private readonly int subset;
     private readonly bool shuffle;
 
-    public FilterScheduler(CandidateClient candidates, IHostStates hosts, IEnumerable<IHostFilter> filters, IEnumerable<IHostWeigher> weighers, ServiceConfig config)
+    public FilterScheduler(CandidateClient candidates, IHostStates hosts, AggregateRestrictions restrictions, IEnumerable<IHostFilter> filters, IEnumerable<IHostWeigher> weighers, ServiceConfig config)
     {
         this.candidates = candidates;
         this.hosts = hosts;
+        this.restrictions = restrictions;
         this.filters = Enabled(filters, config.Get(SchedulerOptions.EnabledFilters));
         this.weighers = Enabled(weighers, config.Get(SchedulerOptions.WeightClasses));
         limit = config.Get(SchedulerOptions.MaxPlacementResults);
@@ -32,6 +34,7 @@ internal sealed class FilterScheduler : IScheduler
     public async Task<SchedulerChoice> SelectDestinationAsync(RequestSpec spec, CancellationToken cancellationToken)
     {
         var request = ResourceRequest.Of(spec);
+        await restrictions.ApplyAsync(spec, request, cancellationToken);
         // The one host asked for must not fall behind the limit.
         var proposed = await ProposeAsync(request, spec.ForcedHost is null && spec.ForcedNode is null ? limit : null, cancellationToken);
         if (proposed.Count == 0)
@@ -62,7 +65,7 @@ internal sealed class FilterScheduler : IScheduler
     private static IHostWeigher[] Enabled(IEnumerable<IHostWeigher> all, IReadOnlyList<string> classes)
     {
         var names = classes.Select(path => path[(path.LastIndexOf('.') + 1)..]).ToHashSet();
-        return [.. all.Where(weigher => weigher.Multiplier != 0 && (names.Contains("all_weighers") || names.Contains(weigher.Name)))];
+        return [.. all.Where(weigher => names.Contains("all_weighers") || names.Contains(weigher.Name))];
     }
 
     private async Task<IReadOnlyList<HostCandidate>> ProposeAsync(ResourceRequest request, int? most, CancellationToken cancellationToken)
@@ -106,7 +109,7 @@ internal sealed class FilterScheduler : IScheduler
         Apply("host asked for", host => spec.ForcedHost is not null && host.Host != spec.ForcedHost ? $"not {spec.ForcedHost}" : null, removed);
         Apply("hypervisor asked for", host => spec.ForcedNode is not null && host.Node != spec.ForcedNode ? $"not {spec.ForcedNode}" : null, removed);
         Apply("retry", host => spec.IgnoredHosts.Contains(host.Host) ? "the instance failed there before" : null, removed);
-        foreach (var filter in filters)
+        foreach (var filter in spec.IsForced ? filters.Where(filter => filter is ComputeFilter or AvailabilityZoneFilter) : filters)
         {
             Apply(filter.Name, host => filter.Refuse(host, spec), removed);
         }
@@ -160,7 +163,7 @@ internal sealed class FilterScheduler : IScheduler
             {
                 for (var i = 0; i < weights.Length; i++)
                 {
-                    weights[i] += weigher.Multiplier * (raw[i] - lowest) / (highest - lowest);
+                    weights[i] += weigher.MultiplierOf(passed[i].State) * (raw[i] - lowest) / (highest - lowest);
                 }
             }
         }

@@ -5,6 +5,9 @@ public interface IHostStates
 {
     /// <summary>The hosts whose compute node has one of these UUIDs; unknown UUIDs are left out.</summary>
     Task<IReadOnlyList<HostState>> ListAsync(IReadOnlyCollection<string> computeNodeIds, CancellationToken cancellationToken);
+
+    /// <summary>UUIDs and metadata of all host aggregates.</summary>
+    Task<IReadOnlyList<(string Id, IReadOnlyDictionary<string, string> Metadata)>> AggregatesAsync(CancellationToken cancellationToken);
 }
 
 /// <summary>
@@ -20,6 +23,9 @@ public sealed record HostState
     public required string ComputeNodeId { get; init; }
 
     public required string AvailabilityZone { get; init; }
+
+    /// <summary>The metadata of each aggregate that the host is in and that has any.</summary>
+    public IReadOnlyList<IReadOnlyDictionary<string, string>> Aggregates { get; init; } = [];
 
     /// <summary>The service reported within <c>service_down_time</c> and was not forced down.</summary>
     public required bool IsUp { get; init; }

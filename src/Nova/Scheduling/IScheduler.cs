@@ -52,6 +52,9 @@ public sealed record RequestSpec
     /// <summary>The one hypervisor asked for; null for any.</summary>
     public string? ForcedNode { get; init; }
 
+    /// <summary>The host was named with the zone, by one who may: of the filters, only zone and health count.</summary>
+    public bool IsForced { get; init; }
+
     /// <summary>Hosts that failed this instance before.</summary>
     public IReadOnlyCollection<string> IgnoredHosts { get; init; } = [];
 

@@ -26,6 +26,14 @@ internal sealed partial class ResourceRequest
     [GeneratedRegex("^(resources|trait)([a-zA-Z0-9_-]{1,64})?:([A-Z0-9_]+)$")]
     private static partial Regex Key { get; }
 
+    /// <summary>The hosts have to be in one of each set of aggregates (UUIDs).</summary>
+    public List<IReadOnlyCollection<string>> RequiredAggregates { get; } = [];
+
+    /// <summary>The hosts must be in none of these aggregates (UUIDs).</summary>
+    public IReadOnlyCollection<string> ForbiddenAggregates { get; set; } = [];
+
+    public bool HasAggregates => RequiredAggregates.Count > 0 || ForbiddenAggregates.Count > 0;
+
     /// <summary>Amounts by class over all groups.</summary>
     public IReadOnlyDictionary<string, int> Totals =>
         groups.Values.SelectMany(group => group.Resources).GroupBy(pair => pair.Key).ToDictionary(pair => pair.Key, pair => pair.Sum(amount => amount.Value));
@@ -75,7 +83,8 @@ internal sealed partial class ResourceRequest
     /// <summary>The query of <c>GET /allocation_candidates</c>.</summary>
     /// <param name="limit">Null for all candidates.</param>
     /// <param name="withTraits">False to leave out what is required, to learn what would be there without.</param>
-    public string Query(int? limit, bool withTraits = true)
+    /// <param name="withAggregates">False to leave out the aggregates, for the same reason.</param>
+    public string Query(int? limit, bool withTraits = true, bool withAggregates = true)
     {
         var query = new StringBuilder();
         void Append(string name, string value) => query.Append(query.Length == 0 ? '?' : '&').Append(name).Append('=').Append(value);
@@ -94,6 +103,16 @@ internal sealed partial class ResourceRequest
             {
                 Append("required" + suffix, string.Join(',', traits));
             }
+        }
+
+        foreach (var aggregates in withAggregates ? RequiredAggregates : [])
+        {
+            Append("member_of", "in:" + string.Join(',', aggregates));
+        }
+
+        if (withAggregates && ForbiddenAggregates.Count > 0)
+        {
+            Append("member_of", "!in:" + string.Join(',', ForbiddenAggregates));
         }
 
         if (groupPolicy is not null || suffixed > 1)

@@ -29,6 +29,31 @@ internal static class SchedulerOptions
 
     public static readonly ConfigOption<int> MaxInstances = new("filter_scheduler", "max_instances_per_host", 50, "NumInstancesFilter: instances on a host.") { Min = 1 };
 
+    public static readonly ConfigOption<bool> ZoneByPlacement = new(
+        "scheduler", "query_placement_for_availability_zone", true, "Ask Placement for hosts of the zone's aggregates only.");
+
+    public static readonly ConfigOption<bool> LimitTenants = new(
+        "scheduler", "limit_tenants_to_placement_aggregate", false, "Keep projects to the aggregates whose metadata filter_tenant_id names them.");
+
+    public static readonly ConfigOption<bool> TenantsNeedAggregate = new(
+        "scheduler", "placement_aggregate_required_for_tenants", false, "With limit_tenants_to_placement_aggregate: projects that no aggregate names have no hosts.");
+
+    public static readonly ConfigOption<bool> IsolatedAggregates = new(
+        "scheduler", "enable_isolated_aggregate_filtering", false, "Keep servers that do not ask for a trait away from aggregates whose metadata requires it (trait:NAME=required).");
+
+    public static readonly ConfigOption<IReadOnlyList<string>> IsolatedImages = new("filter_scheduler", "isolated_images", [], "IsolatedHostsFilter: UUIDs of images that run on the isolated hosts only.");
+
+    public static readonly ConfigOption<IReadOnlyList<string>> IsolatedHosts = new("filter_scheduler", "isolated_hosts", [], "IsolatedHostsFilter: hosts for the isolated images.");
+
+    public static readonly ConfigOption<bool> RestrictIsolatedHosts = new(
+        "filter_scheduler", "restrict_isolated_hosts_to_isolated_images", true, "IsolatedHostsFilter: no other image runs on the isolated hosts.");
+
+    public static readonly ConfigOption<string> ImagePropertiesNamespace = new(
+        "filter_scheduler", "aggregate_image_properties_isolation_namespace", "", "AggregateImagePropertiesIsolation: what the names of properties begin with; empty for all.");
+
+    public static readonly ConfigOption<string> ImagePropertiesSeparator = new(
+        "filter_scheduler", "aggregate_image_properties_isolation_separator", ".", "AggregateImagePropertiesIsolation: what stands between that beginning and the rest.");
+
     public static readonly ConfigOption<string> DefaultArchitecture = new(
         "filter_scheduler", "image_properties_default_architecture", "", "ImagePropertiesFilter: the architecture of images that name none; empty for any.");
 

@@ -23,6 +23,14 @@ internal static class SchedulerServices
         services.AddSingleton<IHostFilter, SimpleCIDRAffinityFilter>();
         services.AddSingleton<IHostFilter>(new IoOpsFilter(config));
         services.AddSingleton<IHostFilter>(new NumInstancesFilter(config));
+        services.AddSingleton<IHostFilter, AggregateInstanceExtraSpecsFilter>();
+        services.AddSingleton<IHostFilter>(new AggregateImagePropertiesIsolation(config));
+        services.AddSingleton<IHostFilter, AggregateMultiTenancyIsolation>();
+        services.AddSingleton<IHostFilter, AggregateTypeAffinityFilter>();
+        services.AddSingleton<IHostFilter>(new AggregateIoOpsFilter(config));
+        services.AddSingleton<IHostFilter>(new AggregateNumInstancesFilter(config));
+        services.AddSingleton<IHostFilter>(new IsolatedHostsFilter(config));
+        services.AddSingleton(provider => new AggregateRestrictions(provider.GetRequiredService<IHostStates>(), config));
         AddWeigher("RAMWeigher", SchedulerOptions.RamMultiplier, static (host, _) => host.MemoryMb - host.MemoryMbUsed);
         AddWeigher("CPUWeigher", SchedulerOptions.CpuMultiplier, static (host, _) => host.Vcpus - host.VcpusUsed);
         AddWeigher("DiskWeigher", SchedulerOptions.DiskMultiplier, static (host, _) => host.LocalGb - host.LocalGbUsed);
@@ -33,13 +41,14 @@ internal static class SchedulerServices
         services.AddSingleton<IScheduler>(provider => new FilterScheduler(
             provider.GetRequiredService<CandidateClient>(),
             provider.GetRequiredService<IHostStates>(),
+            provider.GetRequiredService<AggregateRestrictions>(),
             provider.GetServices<IHostFilter>(),
             provider.GetServices<IHostWeigher>(),
             config));
         return services;
 
         void AddWeigher(string name, ConfigOption<double> multiplier, Func<HostState, RequestSpec, double> weigh) =>
-            services.AddSingleton<IHostWeigher>(new HostWeigher(name, config.Get(multiplier), weigh));
+            services.AddSingleton<IHostWeigher>(new HostWeigher(name, multiplier.Name, config.Get(multiplier), weigh));
     }
 
     private static double Members(HostState host, RequestSpec spec, string policy) =>

@@ -8,6 +8,11 @@ internal static class Shortage
     public static async Task<string> ExplainAsync(ResourceRequest request, CandidateClient candidates, IHostStates hosts, CancellationToken cancellationToken)
     {
         const string none = "No valid host was found.";
+        if (request.HasAggregates && await candidates.FindAsync(request.Query(Looked, withAggregates: false), cancellationToken) is { Count: > 0 } elsewhere)
+        {
+            return $"{none} {Hosts(elsewhere.Count)} with room for {request}, but none in the aggregates that the availability zone or the project is kept to.";
+        }
+
         if (request.RequiredTraits.Count > 0)
         {
             var without = await candidates.FindAsync(request.Query(Looked, withTraits: false), cancellationToken);

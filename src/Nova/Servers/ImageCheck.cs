@@ -22,21 +22,16 @@ internal sealed class ImageCheck(UserClients clients)
     /// <exception cref="CloudException">400 where the image is unknown, not active, or does not fit the flavor.</exception>
     public async Task<ImageSpec> CheckAsync(string token, string imageId, FlavorRow flavor, CancellationToken cancellationToken)
     {
-        using var document = await clients.GetImageAsync(token, $"/v2/images/{imageId}", cancellationToken) ?? throw CloudException.BadRequest("Can not find requested image");
+        using var document = await GetAsync(token, imageId, cancellationToken);
         var image = document.RootElement;
-        if (image.Text("status") != "active")
-        {
-            throw CloudException.BadRequest($"Image {imageId} is not active.");
-        }
-
-        var minRam = Number("min_ram");
-        var minDisk = Number("min_disk");
+        var minRam = Number(image, "min_ram");
+        var minDisk = Number(image, "min_disk");
         if (minRam > flavor.MemoryMb)
         {
             throw CloudException.BadRequest("Flavor's memory is too small for requested image.");
         }
 
-        var size = Math.Max(Number("size"), Number("virtual_size"));
+        var size = Math.Max(Number(image, "size"), Number(image, "virtual_size"));
         if (flavor.RootGb != 0)
         {
             var root = flavor.RootGb * GiB;
@@ -52,18 +47,42 @@ internal sealed class ImageCheck(UserClients clients)
             }
         }
 
-        return new ImageSpec(imageId, image.Text("name") ?? "", image.Text("disk_format") ?? "", image.Text("container_format") ?? "", Number("size"))
+        return SpecOf(imageId, image);
+    }
+
+    /// <summary>An image as hosts are told of it.</summary>
+    /// <exception cref="CloudException">400 where the image is unknown or not active.</exception>
+    public async Task<ImageSpec> FindAsync(string token, string imageId, CancellationToken cancellationToken)
+    {
+        using var document = await GetAsync(token, imageId, cancellationToken);
+        return SpecOf(imageId, document.RootElement);
+    }
+
+    private async Task<JsonDocument> GetAsync(string token, string imageId, CancellationToken cancellationToken)
+    {
+        var document = await clients.GetImageAsync(token, $"/v2/images/{imageId}", cancellationToken) ?? throw CloudException.BadRequest("Can not find requested image");
+        if (document.RootElement.Text("status") == "active")
+        {
+            return document;
+        }
+
+        document.Dispose();
+        throw CloudException.BadRequest($"Image {imageId} is not active.");
+    }
+
+    private static ImageSpec SpecOf(string imageId, JsonElement image) =>
+        new(imageId, image.Text("name") ?? "", image.Text("disk_format") ?? "", image.Text("container_format") ?? "", Number(image, "size"))
         {
             HashAlgorithm = image.Text("os_hash_algo"),
             HashValue = image.Text("os_hash_value"),
-            MinDiskGb = (int)minDisk,
-            MinMemoryMb = (int)minRam,
+            MinDiskGb = (int)Number(image, "min_disk"),
+            MinMemoryMb = (int)Number(image, "min_ram"),
             Properties = image.EnumerateObject()
-                .Where(member => !Standard.Contains(member.Name) && member.Value.ValueKind is JsonValueKind.String or JsonValueKind.Number or JsonValueKind.True or JsonValueKind.False)
+                .Where(member => member.Value.ValueKind is JsonValueKind.String or JsonValueKind.Number or JsonValueKind.True or JsonValueKind.False)
                 .Where(member => !Standard.Contains(member.Name))
                 .ToDictionary(member => member.Name, member => member.Value.ToString()),
         };
 
-        long Number(string name) => image.TryGetProperty(name, out var value) && value.ValueKind == JsonValueKind.Number ? Convert.ToInt64(value.GetDouble(), CultureInfo.InvariantCulture) : 0;
-    }
+    private static long Number(JsonElement image, string name) =>
+        image.TryGetProperty(name, out var value) && value.ValueKind == JsonValueKind.Number ? Convert.ToInt64(value.GetDouble(), CultureInfo.InvariantCulture) : 0;
 }

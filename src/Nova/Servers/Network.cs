@@ -174,6 +174,7 @@ internal static class StoredJson
 [JsonSerializable(typeof(ImageSpec))]
 [JsonSerializable(typeof(List<InventoryReport>))]
 [JsonSerializable(typeof(InstanceHint))]
+[JsonSerializable(typeof(HostQuery))]
 [JsonSerializable(typeof(SharpStack.Foundation.Bus.Ack))]
 [JsonSerializable(typeof(SharpStack.Nova.Scheduling.RequestSpec))]
 [JsonSerializable(typeof(SharpStack.Nova.Scheduling.SchedulerAnswer))]

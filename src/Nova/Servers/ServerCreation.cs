@@ -13,18 +13,18 @@ using SharpStack.Nova.InstanceActions;
 using SharpStack.Nova.Keypairs;
 using SharpStack.Nova.Quotas;
 using SharpStack.Nova.ServerGroups;
+using SharpStack.Nova.Services;
 using SharpStack.Nova.Storage;
 
 namespace SharpStack.Nova.Servers;
 
 /// <summary><c>POST /servers</c>: everything is checked, then the rows and their pending actions are committed at once.</summary>
 internal sealed class ServerCreation(
-    NovaStore store, ImageCheck images, NetworkCheck networks, QuotaStore quotas, ConductorHints hints, ActionLimits limits, ServiceConfig config)
+    NovaStore store, HostRegistry hosts, ImageCheck images, NetworkCheck networks, QuotaStore quotas, ConductorHints hints, ActionLimits limits, ServiceConfig config)
 {
     private const string PasswordLetters = "23456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz";
 
     private readonly string scheduleZone = config.Get(NovaOptions.DefaultScheduleZone);
-    private readonly string defaultZone = config.Get(NovaOptions.DefaultZone);
     private readonly bool showPassword = config.Get(NovaOptions.InstancePassword);
 
     public async Task CreateAsync(ApiContext context)
@@ -71,7 +71,8 @@ internal sealed class ServerCreation(
         await AnswerAsync(context, server, rows[0], groupNames);
     }
 
-    private sealed record Place(string? Zone, string? Host, string? Node);
+    /// <param name="IsForced">Whether host and node were named with the zone.</param>
+    private sealed record Place(string? Zone, string? Host, string? Node, bool IsForced);
 
     private sealed record Wanted(
         JsonElement Server,
@@ -143,6 +144,7 @@ internal sealed class ServerCreation(
                 RequestedZone = wanted.Place.Zone,
                 RequestedHost = wanted.Place.Host,
                 RequestedNode = wanted.Place.Node,
+                HostIsForced = wanted.Place.IsForced,
                 SchedulerHints = wanted.Hints,
                 RequestedNetworks = StoredJson.Text(wanted.Networks),
                 RequestedGroups = StoredJson.Text(wanted.Groups),
@@ -224,7 +226,7 @@ internal sealed class ServerCreation(
 
     private async Task<Place> PlaceAsync(ApiContext context, JsonElement server)
     {
-        var zone = server.Text("availability_zone") ?? (scheduleZone.Length > 0 ? scheduleZone : null);
+        var zone = server.Text("availability_zone");
         string? host = null;
         string? node = null;
         if (zone is not null && zone.Contains(':', StringComparison.Ordinal))
@@ -232,17 +234,23 @@ internal sealed class ServerCreation(
             var parts = zone.Split(':');
             if (parts.Length > 3)
             {
-                throw CloudException.BadRequest("Unable to parse availability_zone");
+                throw CloudException.BadRequest("Invalid input received: Unable to parse availability_zone");
             }
 
-            (zone, host, node) = (Null(parts[0]), Null(parts[1]), parts.Length == 3 ? Null(parts[2]) : null);
+            (zone, host, node) = (parts[0], Null(parts[1]), parts.Length == 3 ? Null(parts[2]) : null);
+        }
+
+        zone = Null(zone ?? "") ?? Null(scheduleZone);
+        var forced = host is not null || node is not null;
+        if (forced)
+        {
             context.Enforce("os_compute_api:servers:create:forced_host", context.OwnTarget());
         }
 
         if (server.Text("host") is not null || server.Text("hypervisor_hostname") is not null)
         {
             context.Enforce("compute:servers:create:requested_destination", context.OwnTarget());
-            if (host is not null || node is not null)
+            if (forced)
             {
                 throw CloudException.BadRequest(
                     "One mechanism with host and/or hypervisor_hostname and another mechanism with zone:host:node are mutually exclusive.");
@@ -251,21 +259,24 @@ internal sealed class ServerCreation(
             (host, node) = (server.Text("host"), server.Text("hypervisor_hostname"));
         }
 
-        if (zone is not null && zone != defaultZone)
+        if (zone is null && host is null && node is null)
+        {
+            return new Place(null, null, null, false);
+        }
+
+        await using var session = store.Read();
+        if (zone is not null && !(forced && host is not null) && !(await hosts.AvailableZonesAsync(session, context.Aborted)).Contains(zone))
         {
             throw CloudException.BadRequest("The requested availability zone is not available");
         }
 
-        if (host is not null || node is not null)
+        if ((host is not null || node is not null)
+            && !await session.ComputeNodes.AnyAsync(row => (host == null || row.Host == host) && (node == null || row.HypervisorHostname == node), context.Aborted))
         {
-            await using var session = store.Read();
-            if (!await session.ComputeNodes.AnyAsync(row => (host == null || row.Host == host) && (node == null || row.HypervisorHostname == node), context.Aborted))
-            {
-                throw CloudException.BadRequest($"Compute host {host ?? node} could not be found.");
-            }
+            throw CloudException.BadRequest($"Compute host {host ?? node} could not be found.");
         }
 
-        return new Place(zone, host, node);
+        return new Place(zone, host, node, forced);
 
         static string? Null(string text) => text.Length == 0 ? null : text;
     }

@@ -167,8 +167,17 @@ internal sealed class ServerRoutes(NovaStore store, ServerCreation creation, Hos
                     await session.FinishAsync(pending, failed: true, context.Aborted);
                 }
 
-                await session.StartAsync(ActionLog.New(context, instance, actionName, InstanceActionKind.Delete, session.Now, limits), context.Aborted);
                 instance.Desired = DesiredState.Absent;
+                if (instance.Host is null)
+                {
+                    // No host has anything of it: it is gone with this request, and the conductor gives back what it holds elsewhere.
+                    await session.StartAsync(ActionLog.Done(context, instance, actionName, session.Now), context.Aborted);
+                    instance.SetDeleted(session.Now);
+                    instance.Release = true;
+                    return true;
+                }
+
+                await session.StartAsync(ActionLog.New(context, instance, actionName, InstanceActionKind.Delete, session.Now, limits), context.Aborted);
                 instance.TaskState = TaskStates.Deleting;
                 return true;
             },

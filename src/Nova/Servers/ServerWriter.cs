@@ -24,10 +24,13 @@ internal sealed class ServerWriter
     private readonly bool extended;
     private readonly bool extraSpecs;
     private readonly IReadOnlyDictionary<string, HostStatus>? hosts;
+    private readonly bool unknownOnly;
 
     /// <param name="hosts">The states of compute hosts; null where the caller may not see them.</param>
-    private ServerWriter(ApiContext context, bool extended, bool extraSpecs, IReadOnlyDictionary<string, HostStatus>? hosts)
+    /// <param name="unknownOnly">Whether the caller may see only that a host does not report.</param>
+    private ServerWriter(ApiContext context, bool extended, bool extraSpecs, IReadOnlyDictionary<string, HostStatus>? hosts, bool unknownOnly)
     {
+        this.unknownOnly = unknownOnly;
         version = context.Version.Minor;
         selfBase = context.SelfBase();
         bookmarkBase = context.BookmarkBase();
@@ -41,11 +44,13 @@ internal sealed class ServerWriter
     public static async Task<ServerWriter> CreateAsync(ApiContext context, Func<Task<IReadOnlyDictionary<string, HostStatus>>> hosts)
     {
         var showHosts = context.Since(16) && context.Can("os_compute_api:servers:show:host_status");
+        var showUnknown = !showHosts && context.Since(16) && context.Can("os_compute_api:servers:show:host_status:unknown-only");
         return new ServerWriter(
             context,
             context.Can("os_compute_api:os-extended-server-attributes"),
             context.Since(47) && context.Can("os_compute_api:servers:show:flavor-extra-specs"),
-            showHosts ? await hosts() : null);
+            showHosts || showUnknown ? await hosts() : null,
+            showUnknown);
     }
 
     /// <summary>Whether <see cref="Write"/> needs the user data.</summary>
@@ -100,7 +105,7 @@ internal sealed class ServerWriter
 
         if (whole)
         {
-            json.WriteString("OS-EXT-AZ:availability_zone", row.AvailabilityZone ?? row.RequestedZone ?? "");
+            json.WriteString("OS-EXT-AZ:availability_zone", (row.Host is null ? row.RequestedZone : row.AvailabilityZone) ?? "");
             json.WriteString("config_drive", row.ConfigDrive ? "True" : "");
             json.WriteString("key_name", row.KeyName);
             WriteTime(json, "OS-SRV-USG:launched_at", row.LaunchedAt);
@@ -120,9 +125,9 @@ internal sealed class ServerWriter
             json.WriteNumber("OS-EXT-STS:power_state", (int)row.PowerState);
             json.WriteStartArray("os-extended-volumes:volumes_attached");
             json.WriteEndArray();
-            if (hosts is not null)
+            if (hosts is not null && HostStatusOf(row) is var hostStatus && (!unknownOnly || hostStatus == "UNKNOWN"))
             {
-                json.WriteString("host_status", HostStatusOf(row));
+                json.WriteString("host_status", hostStatus);
             }
         }
 

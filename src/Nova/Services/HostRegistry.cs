@@ -1,6 +1,7 @@
 using LinqToDB;
 using LinqToDB.Async;
 using SharpStack.Foundation.Configuration;
+using SharpStack.Nova.Aggregates;
 using SharpStack.Nova.Contracts;
 using SharpStack.Nova.Scheduling;
 using SharpStack.Nova.Servers;
@@ -19,9 +20,30 @@ internal sealed class HostRegistry(NovaStore store, ServiceConfig config) : IHos
 
     public bool IsUp(ServiceRow service, long now) => !service.ForcedDown && now - service.LastSeenAt <= downAfter;
 
-    public string ZoneOf(ServiceRow service) => service.Binary == Compute ? zone : internalZone;
+    /// <param name="zones">The zones that aggregates give to hosts.</param>
+    public string ZoneOf(ServiceRow service, IReadOnlyDictionary<string, string> zones) =>
+        service.Binary == Compute ? zones.GetValueOrDefault(service.Host, zone) : internalZone;
 
-    public string DefaultZone => zone;
+    /// <summary>The zone of a compute host.</summary>
+    public async Task<string> ZoneOfAsync(NovaSession session, string host, CancellationToken cancellationToken) =>
+        await AggregateStore.ZoneOfAsync(session, host, cancellationToken) ?? zone;
+
+    /// <summary>Writes down the zone that a host is in now with the servers on it.</summary>
+    public async Task ChangeZoneAsync(NovaSession session, string host, CancellationToken cancellationToken)
+    {
+        var current = await ZoneOfAsync(session, host, cancellationToken);
+        await session.Instances.Where(row => row.Host == host && row.DeletedAt == null && row.AvailabilityZone != current)
+            .Set(row => row.AvailabilityZone, current)
+            .Set(row => row.Revision, row => row.Revision + 1)
+            .UpdateAsync(cancellationToken);
+    }
+
+    /// <summary>The zones in which a compute service is enabled.</summary>
+    public async Task<IReadOnlySet<string>> AvailableZonesAsync(NovaSession session, CancellationToken cancellationToken)
+    {
+        var zones = await AggregateStore.ZonesAsync(session, cancellationToken);
+        return (await session.Services.Where(service => service.Binary == Compute && !service.Disabled).ToListAsync(cancellationToken)).Select(service => ZoneOf(service, zones)).ToHashSet();
+    }
 
     /// <summary>Writes down that a service lives.</summary>
     public Task<ServiceRow> SeenAsync(string host, string binary, CancellationToken cancellationToken) =>
@@ -66,7 +88,7 @@ internal sealed class HostRegistry(NovaStore store, ServiceConfig config) : IHos
                 {
                     row = row with { Id = await session.Db.InsertWithInt64IdentityAsync(row, token: cancellationToken) };
                 }
-                else
+                else if (row != known with { UpdatedAt = row.UpdatedAt })
                 {
                     await session.Db.UpdateAsync(row, token: cancellationToken);
                 }
@@ -79,7 +101,7 @@ internal sealed class HostRegistry(NovaStore store, ServiceConfig config) : IHos
     public async Task<IReadOnlyDictionary<string, HostStatus>> StatusesAsync(NovaSession session, CancellationToken cancellationToken) =>
         (await session.Services.Where(service => service.Binary == Compute).ToListAsync(cancellationToken)).ToDictionary(
             service => service.Host,
-            service => service.Disabled ? HostStatus.Maintenance : service.ForcedDown ? HostStatus.Down : IsUp(service, session.Now) ? HostStatus.Up : HostStatus.Unknown);
+            service => service.ForcedDown ? HostStatus.Down : service.Disabled ? HostStatus.Maintenance : IsUp(service, session.Now) ? HostStatus.Up : HostStatus.Unknown);
 
     public async Task<bool> IsUpAsync(string host, CancellationToken cancellationToken)
     {
@@ -107,12 +129,14 @@ internal sealed class HostRegistry(NovaStore store, ServiceConfig config) : IHos
             .Where(row => row.DeletedAt == null && row.Host != null && (hosts.Count > 500 || hosts.Contains(row.Host)))
             .Select(row => new { row.Host, row.Uuid, row.TaskState, row.Vcpus })
             .ToListAsync(cancellationToken)).ToLookup(row => row.Host!);
+        var metadata = await AggregateStore.MetadataByHostAsync(session, hosts.Count > 500 ? null : hosts, cancellationToken);
         return [.. rows.Select(row => new HostState
         {
+            Aggregates = metadata.GetValueOrDefault(row.Node.Host, []),
             Host = row.Node.Host,
             Node = row.Node.HypervisorHostname,
             ComputeNodeId = row.Node.Uuid,
-            AvailabilityZone = zone,
+            AvailabilityZone = metadata.GetValueOrDefault(row.Node.Host, []).FirstOrDefault(items => items.ContainsKey(AggregateStore.ZoneKey))?[AggregateStore.ZoneKey] ?? zone,
             IsUp = IsUp(row.Service, session.Now),
             IsDisabled = row.Service.Disabled,
             DisabledReason = row.Service.DisabledReason,
@@ -130,6 +154,18 @@ internal sealed class HostRegistry(NovaStore store, ServiceConfig config) : IHos
             BusyInstanceCount = instances[row.Node.Host].Count(instance => instance.TaskState != null),
             InstanceIds = [.. instances[row.Node.Host].Select(instance => instance.Uuid)],
         })];
+    }
+
+    public async Task<IReadOnlyList<(string Id, IReadOnlyDictionary<string, string> Metadata)>> AggregatesAsync(CancellationToken cancellationToken)
+    {
+        await using var session = store.Read();
+        var items = await (
+            from aggregate in session.Aggregates
+            join item in session.AggregateMetadata on aggregate.Id equals item.AggregateId
+            orderby aggregate.Id
+            select new { aggregate.Uuid, item.Name, item.Value }).ToListAsync(cancellationToken);
+        return [.. items.GroupBy(item => item.Uuid).Select(aggregate =>
+            (aggregate.Key, (IReadOnlyDictionary<string, string>)aggregate.ToDictionary(item => item.Name, item => item.Value)))];
     }
 
     private static async Task<ServiceRow> SeenAsync(NovaSession session, string host, string binary, CancellationToken cancellationToken)

@@ -4,13 +4,14 @@ using LinqToDB.Async;
 using SharpStack.Foundation;
 using SharpStack.Foundation.Http;
 using SharpStack.Foundation.Storage;
+using SharpStack.Nova.Aggregates;
 using SharpStack.Nova.Clients;
 using SharpStack.Nova.Storage;
 
 namespace SharpStack.Nova.Services;
 
 /// <summary><c>/os-services</c>: numbers and actions by name before 2.53, UUIDs and one update since.</summary>
-internal sealed class ServiceRoutes(NovaStore store, HostRegistry hosts, PlacementClient placement)
+internal sealed class ServiceRoutes(NovaStore store, HostRegistry hosts, HostProviders providers, PlacementClient placement)
 {
     public void Map(NovaRoutes routes)
     {
@@ -45,13 +46,14 @@ internal sealed class ServiceRoutes(NovaStore store, HostRegistry hosts, Placeme
         }
 
         var rows = await query.OrderBy(service => service.Id).ToListAsync(context.Aborted);
+        var zones = await AggregateStore.ZonesAsync(session, context.Aborted);
         await context.WriteJsonAsync(200, json =>
         {
             json.WriteStartObject();
             json.WriteStartArray("services");
             foreach (var row in rows)
             {
-                Write(json, context, row, session.Now);
+                Write(json, context, row, hosts.ZoneOf(row, zones), session.Now);
             }
 
             json.WriteEndArray();
@@ -59,7 +61,7 @@ internal sealed class ServiceRoutes(NovaStore store, HostRegistry hosts, Placeme
         });
     }
 
-    private void Write(Utf8JsonWriter json, ApiContext context, ServiceRow row, long now)
+    private void Write(Utf8JsonWriter json, ApiContext context, ServiceRow row, string zone, long now)
     {
         json.WriteStartObject();
         json.WriteString("binary", row.Binary);
@@ -73,7 +75,7 @@ internal sealed class ServiceRoutes(NovaStore store, HostRegistry hosts, Placeme
             json.WriteNumber("id", row.Id);
         }
 
-        json.WriteString("zone", hosts.ZoneOf(row));
+        json.WriteString("zone", zone);
         json.WriteString("status", row.Disabled ? "disabled" : "enabled");
         json.WriteString("state", hosts.IsUp(row, now) ? "up" : "down");
         json.WriteString("updated_at", Timestamps.MicrosNoZone(row.LastSeenAt));
@@ -105,7 +107,7 @@ internal sealed class ServiceRoutes(NovaStore store, HostRegistry hosts, Placeme
         var reason = body.Text("disabled_reason");
         if (reason is not null && status != "disabled")
         {
-            throw CloudException.BadRequest("Specifying disabled_reason with status enabled is invalid.");
+            throw CloudException.BadRequest("Specifying 'disabled_reason' with status 'enabled' is invalid.");
         }
 
         bool? forcedDown = body.TryGetProperty("forced_down", out var forced) ? forced.Truth() : null;
@@ -119,12 +121,14 @@ internal sealed class ServiceRoutes(NovaStore store, HostRegistry hosts, Placeme
             service => Changed(service, status, reason, forcedDown),
             $"Service {id} not found.",
             context.Aborted);
-        await PublishAsync(row, context.Aborted);
+        await providers.ChangedAsync(row.Host, context.Aborted);
+        await using var session = store.Read();
+        var zone = await hosts.ZoneOfAsync(session, row.Host, context.Aborted);
         await context.WriteJsonAsync(200, json =>
         {
             json.WriteStartObject();
             json.WritePropertyName("service");
-            Write(json, context, row, row.UpdatedAt);
+            Write(json, context, row, zone, row.UpdatedAt);
             json.WriteEndObject();
         });
     }
@@ -168,7 +172,7 @@ internal sealed class ServiceRoutes(NovaStore store, HostRegistry hosts, Placeme
             service => Changed(service, status, reason, forcedDown),
             $"Could not find binary {binary} on host {host}.",
             context.Aborted);
-        await PublishAsync(row, context.Aborted);
+        await providers.ChangedAsync(row.Host, context.Aborted);
         await context.WriteJsonAsync(200, json =>
         {
             json.WriteStartObject();
@@ -216,27 +220,6 @@ internal sealed class ServiceRoutes(NovaStore store, HostRegistry hosts, Placeme
             },
             cancellationToken);
 
-    /// <summary>Tells Placement that a host is disabled or not; where that fails the conductor does it later.</summary>
-    private async Task PublishAsync(ServiceRow service, CancellationToken cancellationToken)
-    {
-        ComputeNodeRow? node;
-        await using (var session = store.Read())
-        {
-            node = await session.ComputeNodes.Where(row => row.Host == service.Host).FirstOrDefaultAsync(cancellationToken);
-        }
-
-        try
-        {
-            if (node is not null)
-            {
-                await placement.PublishAsync(node, service.Disabled, cancellationToken);
-            }
-        }
-        catch (CloudException failure) when (failure.IsTransient || failure.Kind == ErrorKind.Conflict)
-        {
-        }
-    }
-
     private async Task DeleteAsync(ApiContext context)
     {
         context.Enforce();
@@ -244,13 +227,13 @@ internal sealed class ServiceRoutes(NovaStore store, HostRegistry hosts, Placeme
         long number = 0;
         if (context.Since(53) ? !Guid.TryParse(id, out _) : !long.TryParse(id, out number))
         {
-            throw CloudException.BadRequest(context.Since(53) ? $"Invalid uuid {id}" : $"id must be an integer, got {id}");
+            throw CloudException.BadRequest(context.Since(53) ? $"Invalid uuid {id}" : $"Invalid input received: id must be an integer: {id}");
         }
 
         var node = await store.WriteAsync(
             async session =>
             {
-                var row = await session.Services.Where(service => service.Uuid == id || service.Id == number).FirstOrDefaultAsync(context.Aborted)
+                var row = await session.Services.Where(service => number == 0 ? service.Uuid == id : service.Id == number).FirstOrDefaultAsync(context.Aborted)
                     ?? throw CloudException.NotFound($"Service {id} not found.");
                 ComputeNodeRow? removed = null;
                 if (row.Binary == HostRegistry.Compute)
@@ -262,6 +245,7 @@ internal sealed class ServiceRoutes(NovaStore store, HostRegistry hosts, Placeme
 
                     removed = await session.ComputeNodes.Where(found => found.Host == row.Host).FirstOrDefaultAsync(context.Aborted);
                     await session.ComputeNodes.Where(found => found.Host == row.Host).DeleteAsync(context.Aborted);
+                    await session.AggregateHosts.Where(member => member.Host == row.Host).DeleteAsync(context.Aborted);
                 }
 
                 await session.Services.Where(service => service.Id == row.Id).DeleteAsync(context.Aborted);

@@ -5,6 +5,7 @@ using SharpStack.Foundation;
 using SharpStack.Foundation.Hosting;
 using SharpStack.Foundation.Storage;
 using SharpStack.Foundation.Storage.Leases;
+using SharpStack.Nova.Aggregates;
 using SharpStack.Nova.Contracts;
 using SharpStack.Nova.Servers;
 
@@ -110,6 +111,12 @@ internal sealed class NovaSession(DataConnection db, long now) : IAsyncDisposabl
     public ITable<ServiceRow> Services => Db.GetTable<ServiceRow>();
 
     public ITable<ComputeNodeRow> ComputeNodes => Db.GetTable<ComputeNodeRow>();
+
+    public ITable<AggregateRow> Aggregates => Db.GetTable<AggregateRow>();
+
+    public ITable<AggregateHostRow> AggregateHosts => Db.GetTable<AggregateHostRow>();
+
+    public ITable<AggregateMetadataRow> AggregateMetadata => Db.GetTable<AggregateMetadataRow>();
 
     public ITable<QuotaRow> Quotas => Db.GetTable<QuotaRow>();
 

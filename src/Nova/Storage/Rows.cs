@@ -112,6 +112,10 @@ internal sealed record InstanceRow
     [Column("requested_node")]
     public string? RequestedNode { get; init; }
 
+    /// <summary>Whether the host was named with the zone (<c>zone:host</c>): then only its zone and its health are looked at.</summary>
+    [Column("host_is_forced")]
+    public bool HostIsForced { get; init; }
+
     /// <summary>A list of hosts that failed this instance.</summary>
     [Column("ignored_hosts")]
     public string IgnoredHosts { get; set; } = "[]";
@@ -227,6 +231,16 @@ internal sealed record InstanceRow
     public string DomainName => $"instance-{Id:x8}";
 
     public bool IsDeleted => DeletedAt is not null;
+
+    /// <summary>Makes it one that users do not see any more.</summary>
+    public void SetDeleted(long now)
+    {
+        VmState = Servers.VmStates.Deleted;
+        TaskState = null;
+        PowerState = PowerState.NoState;
+        DeletedAt = now;
+        TerminatedAt = now;
+    }
 }
 
 /// <summary>How far the ports of an instance are.</summary>

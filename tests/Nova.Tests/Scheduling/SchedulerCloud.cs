@@ -94,6 +94,26 @@ internal sealed class SchedulerCloud : IAsyncDisposable
         return state;
     }
 
+    /// <summary>An aggregate with those hosts, in Placement too.</summary>
+    public async Task<string> AggregateAsync(Dictionary<string, string> metadata, params IEnumerable<HostState> hosts)
+    {
+        var id = Guid.NewGuid().ToString();
+        table.Aggregates.Add((id, metadata));
+        foreach (var host in hosts)
+        {
+            var now = (await placement.GetAsync($"/resource_providers/{host.ComputeNodeId}/aggregates")).Expect(200).Json;
+            (await placement.PutAsync(
+                $"/resource_providers/{host.ComputeNodeId}/aggregates",
+                JsonSerializer.Serialize(new
+                {
+                    aggregates = now.GetProperty("aggregates").EnumerateArray().Select(aggregate => aggregate.GetString()).Append(id),
+                    resource_provider_generation = now.GetProperty("resource_provider_generation").GetInt32(),
+                }))).Expect(200);
+        }
+
+        return id;
+    }
+
     /// <summary>Claims what was chosen, as the conductor does.</summary>
     public async Task<int> ClaimAsync(Destination destination)
     {
@@ -118,7 +138,12 @@ internal sealed class SchedulerCloud : IAsyncDisposable
     {
         private readonly List<HostState> states = [];
 
+        public List<(string Id, IReadOnlyDictionary<string, string> Metadata)> Aggregates { get; } = [];
+
         public void Add(HostState state) => states.Add(state);
+
+        public Task<IReadOnlyList<(string Id, IReadOnlyDictionary<string, string> Metadata)>> AggregatesAsync(CancellationToken cancellationToken) =>
+            Task.FromResult<IReadOnlyList<(string Id, IReadOnlyDictionary<string, string> Metadata)>>(Aggregates);
 
         public Task<IReadOnlyList<HostState>> ListAsync(IReadOnlyCollection<string> computeNodeIds, CancellationToken cancellationToken) =>
             Task.FromResult<IReadOnlyList<HostState>>([.. states.Where(state => computeNodeIds.Contains(state.ComputeNodeId))]);

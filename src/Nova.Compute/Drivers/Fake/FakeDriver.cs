@@ -55,6 +55,7 @@ public sealed class FakeDriver : IComputeDriver
         DiskAvailableLeast = config.Get(ComputeOptions.FakeDisk),
         RunningVms = guests.Values.Count(state => state == PowerState.Running),
         CpuInfo = """{"arch": "x86_64", "model": "Nehalem", "vendor": "Intel", "features": ["pge", "clflush"], "topology": {"cores": 1, "threads": 1, "sockets": 4}}""",
+        Uptime = " 00:00:00 up 0 min,  0 users,  load average: 0.00, 0.00, 0.00",
         Traits = ["COMPUTE_NODE"],
     });
 
@@ -106,6 +107,16 @@ public sealed class FakeDriver : IComputeDriver
 
     public Task<string?> ReadConsoleAsync(string id, int? lines, CancellationToken cancellationToken) =>
         Task.FromResult(guests.ContainsKey(id) ? lines is 0 ? "" : "FAKE CONSOLE OUTPUT\nANOTHER\nLAST LINE" : null);
+
+    public Task<GuestDiagnostics?> DiagnoseAsync(string id, CancellationToken cancellationToken) => Task.FromResult(
+        guests.GetValueOrDefault(id) != PowerState.Running ? null : new GuestDiagnostics("running", "fake", "fake", 512, 0)
+        {
+            ProcessorTimes = [17_300_000_000],
+            Disks = [new DiskDiagnostics("vda", 112, 262_144, 488, 5_778_432, -1)],
+            Nics = [new NicDiagnostics("vnet1", "01:23:45:67:89:ab", 2_070_139, 26_701, 0, 0, 140_208, 662, 0, 0)],
+        });
+
+    public Task CacheImageAsync(ImageSpec image, CancellationToken cancellationToken) => Task.CompletedTask;
 
     public Task CleanAsync(CancellationToken cancellationToken) => Task.CompletedTask;
 

@@ -213,6 +213,37 @@ internal sealed partial class LibvirtDriver : IComputeDriver
     public Task<string?> ReadConsoleAsync(string id, int? lines, CancellationToken cancellationToken) =>
         Task.Run(() => files.Exists(id) ? files.ReadConsole(id, lines) : null, cancellationToken);
 
+    public Task<GuestDiagnostics?> DiagnoseAsync(string id, CancellationToken cancellationToken) => libvirt.RunAsync(
+        connection =>
+        {
+            using var domain = connection.Find(Guid.Parse(id));
+            if (domain?.State != DomainState.Running)
+            {
+                return null;
+            }
+
+            var info = domain.Info;
+            var devices = XDocument.Parse(domain.GetXml()).Root!.Element("devices")!;
+            return new GuestDiagnostics("running", "libvirt", virtType, (int)(info.MaximumMemoryKib >> 10), (int)(info.MemoryKib >> 10))
+            {
+                ProcessorTimes = domain.ProcessorTimes(),
+                Disks = [.. devices.Elements("disk").Select(TargetOf).OfType<string>().Select(device => (Device: device, Used: domain.DiskStatistics(device)))
+                    .Select(disk => new DiskDiagnostics(disk.Device, disk.Used.ReadRequests, disk.Used.ReadBytes, disk.Used.WriteRequests, disk.Used.WriteBytes, disk.Used.Errors))],
+                Nics = [.. devices.Elements("interface").Select(nic => DiagnosticsOf(domain, TargetOf(nic), nic.Element("mac")?.Attribute("address")?.Value ?? ""))],
+            };
+        },
+        cancellationToken);
+
+    private static string? TargetOf(XElement device) => device.Element("target")?.Attribute("dev")?.Value;
+
+    private static NicDiagnostics DiagnosticsOf(Domain domain, string? device, string mac)
+    {
+        var used = device is null ? default : domain.InterfaceStatistics(device);
+        return new NicDiagnostics(device, mac, used.RxBytes, used.RxPackets, used.RxErrors, used.RxDrop, used.TxBytes, used.TxPackets, used.TxErrors, used.TxDrop);
+    }
+
+    public Task CacheImageAsync(ImageSpec image, CancellationToken cancellationToken) => images.GetAsync(image, 0, cancellationToken);
+
     public Task CleanAsync(CancellationToken cancellationToken)
     {
         var used = new HashSet<string>(StringComparer.Ordinal);

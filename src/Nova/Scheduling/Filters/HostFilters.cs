@@ -70,7 +70,9 @@ internal sealed class IoOpsFilter(ServiceConfig config) : IHostFilter
 
     public string Name => "IoOpsFilter";
 
-    public string? Refuse(HostState host, RequestSpec spec) => host.BusyInstanceCount < max ? null : $"busy with {max} or more instances";
+    public string? Refuse(HostState host, RequestSpec spec) => Refuse(host, max);
+
+    internal static string? Refuse(HostState host, int max) => host.BusyInstanceCount < max ? null : $"busy with {max} or more instances";
 }
 
 internal sealed class NumInstancesFilter(ServiceConfig config) : IHostFilter
@@ -79,7 +81,26 @@ internal sealed class NumInstancesFilter(ServiceConfig config) : IHostFilter
 
     public string Name => "NumInstancesFilter";
 
-    public string? Refuse(HostState host, RequestSpec spec) => host.InstanceCount < max ? null : $"{max} or more instances";
+    public string? Refuse(HostState host, RequestSpec spec) => Refuse(host, max);
+
+    internal static string? Refuse(HostState host, int max) => host.InstanceCount < max ? null : $"{max} or more instances";
+}
+
+/// <summary>The images of <c>isolated_images</c> on the hosts of <c>isolated_hosts</c>, and no others there.</summary>
+internal sealed class IsolatedHostsFilter(ServiceConfig config) : IHostFilter
+{
+    private readonly HashSet<string> images = [.. config.Get(SchedulerOptions.IsolatedImages)];
+    private readonly HashSet<string> hosts = [.. config.Get(SchedulerOptions.IsolatedHosts)];
+    private readonly bool restrict = config.Get(SchedulerOptions.RestrictIsolatedHosts);
+
+    public string Name => "IsolatedHostsFilter";
+
+    public string? Refuse(HostState host, RequestSpec spec)
+    {
+        var isolated = hosts.Contains(host.Host);
+        return spec.ImageId is { } image && images.Contains(image) ? (isolated ? null : "not an isolated host")
+            : isolated && restrict ? "kept for isolated images" : null;
+    }
 }
 
 /// <summary>Scheduler hints <c>build_near_host_ip</c> and <c>cidr</c> (<c>/24</c>): in this network.</summary>
