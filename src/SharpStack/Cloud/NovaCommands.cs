@@ -23,7 +23,7 @@ internal static class NovaCommands
         }
 
         // No service runs here: the hosts are read from the database, and Placement is asked by its URL.
-        var options = CloudOptions.Read(arguments, new HashSet<string>(), time) with { Listen = null };
+        var options = CloudOptions.Read(arguments, new HashSet<string> { "nova-conductor" }, time) with { Listen = null, Services = new HashSet<string>() };
         await using var host = CloudHost.Create(options, [new NovaModule()]);
         var hosts = await host.Services.GetRequiredService<HostDiscovery>().RunAsync(cancellationToken);
         output.WriteLine(hosts.Count == 0 ? "no compute host has reported yet: is nova-compute running on one?" : $"{hosts.Count} compute host{(hosts.Count == 1 ? "" : "s")}");
