@@ -38,22 +38,32 @@ public sealed record BusContract<TRequest, TReply>(
     public int RequiredMinor { get; init; }
 }
 
-/// <summary>Calls, casts and fan-outs to a topic or to a host's topic; in process or through RabbitMQ, with the same behaviour.</summary>
+/// <summary>
+/// Calls, casts and fan-outs to a topic or to a host's topic; in process or through RabbitMQ, with the same behaviour. A message may arrive twice or in
+/// another order: handlers can be repeated.
+/// </summary>
 public interface IMessageBus
 {
     /// <summary>Asks one server of the topic (the one at <paramref name="host"/>, where given) and waits for its answer.</summary>
-    /// <exception cref="CloudException">The server's own error; or <see cref="ErrorKind.ServiceUnavailable"/> when nobody serves the topic or
-    /// nobody answered within <paramref name="timeout"/> (60 s where not given).</exception>
+    /// <exception cref="CloudException">The server's own error (an unexpected one as <see cref="ErrorKind.Internal"/>); or
+    /// <see cref="ErrorKind.ServiceUnavailable"/> when nobody serves the topic in this version, nobody answered within <paramref name="timeout"/>
+    /// (<c>rpc_response_timeout</c> where not given), or the broker cannot be reached.</exception>
     Task<TReply> CallAsync<TRequest, TReply>(
         BusContract<TRequest, TReply> contract, TRequest request, string? host = null, TimeSpan? timeout = null, CancellationToken cancellationToken = default);
 
-    /// <summary>Tells one server of the topic, without an answer; lost where nobody serves it.</summary>
+    /// <summary>
+    /// Tells one server of the topic, without an answer; lost where nobody serves it. A handler that fails is tried once more, then the message is
+    /// put aside as a dead letter.
+    /// </summary>
     ValueTask CastAsync<TRequest, TReply>(BusContract<TRequest, TReply> contract, TRequest request, string? host = null, CancellationToken cancellationToken = default);
 
     /// <summary>Tells every server of the topic.</summary>
     ValueTask FanoutAsync<TRequest, TReply>(BusContract<TRequest, TReply> contract, TRequest request, CancellationToken cancellationToken = default);
 
-    /// <summary>Serves a contract: for the topic as a whole and, where a host is given, for that host's topic. Dispose to stop.</summary>
+    /// <summary>
+    /// Serves a contract: for the topic as a whole and, where a host is given, for that host's topic. Dispose to stop. One process serves all that there
+    /// is of a host's topic.
+    /// </summary>
     IDisposable Serve<TRequest, TReply>(BusContract<TRequest, TReply> contract, string? host, Func<TRequest, CancellationToken, Task<TReply>> handler);
 
     /// <summary>Raised when the connection to the bus came back and hints may have been lost: enqueue all.</summary>

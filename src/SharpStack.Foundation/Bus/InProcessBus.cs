@@ -1,5 +1,3 @@
-using System.Collections.Immutable;
-using System.Text.Json;
 using Microsoft.Extensions.Logging;
 
 namespace SharpStack.Foundation.Bus;
@@ -7,21 +5,9 @@ namespace SharpStack.Foundation.Bus;
 /// <summary>The bus within one process. Messages are serialised all the same, so that nothing is shared that a broker would not share.</summary>
 public sealed partial class InProcessBus(TimeProvider time, ILogger<InProcessBus> log) : IMessageBus, IAsyncDisposable
 {
-    private static readonly TimeSpan DefaultTimeout = TimeSpan.FromSeconds(60);
-
-    private readonly Lock gate = new();
+    private readonly BusServers servers = new();
     private readonly CancellationTokenSource stopping = new();
-    private ImmutableDictionary<(BusTopic Topic, string Method), ImmutableArray<Server>> servers = ImmutableDictionary<(BusTopic, string), ImmutableArray<Server>>.Empty;
-    private int turn;
     private bool disposed;
-
-    /// <summary>Serves a contract at one place.</summary>
-    private sealed record Server(string? Host, Func<byte[], CancellationToken, Task<byte[]>> Handle);
-
-    private sealed class Registration(Action remove) : IDisposable
-    {
-        public void Dispose() => remove();
-    }
 
     /// <inheritdoc/>
     public event Action? Reconnected;
@@ -32,33 +18,54 @@ public sealed partial class InProcessBus(TimeProvider time, ILogger<InProcessBus
     /// <summary>Where set, decides whether a cast or fan-out is delivered (0: lost, 1: once, 2: twice): for tests of lost and doubled messages.</summary>
     public Func<string, int>? Chaos { get; set; }
 
+    /// <summary>Where set, what happens to every message on its way.</summary>
+    internal BusChaos? BadNetwork { get; set; }
+
     /// <inheritdoc/>
     public async Task<TReply> CallAsync<TRequest, TReply>(
         BusContract<TRequest, TReply> contract, TRequest request, string? host, TimeSpan? timeout, CancellationToken cancellationToken)
     {
-        var server = Pick(contract.Topic, contract.Method, host)
-            ?? throw CloudException.Unavailable(
-                host is null ? $"Nobody serves {contract.Topic} at the moment." : $"{contract.Topic} on host {host} is not running.");
+        var started = time.GetTimestamp();
+        var body = BusBody.Write(request, contract.Request);
+        BusMetrics.Sent(contract.Topic, contract.Method, "call");
+        var server = Pick(contract, host);
+        if (server.Version.Minor < contract.RequiredMinor)
+        {
+            throw BusErrors.TooOld(contract.Topic, host, contract.Method, server.Version, contract.RequiredMinor);
+        }
+
         using var limit = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, stopping.Token);
-        var limitTime = timeout ?? DefaultTimeout;
+        var limitTime = timeout ?? BusOptions.DefaultResponseTimeout;
+        var failed = true;
         try
         {
             // The server's work goes on when the caller gives up, as it would behind a broker.
-            var reply = await server.Handle(JsonSerializer.SerializeToUtf8Bytes(request, contract.Request), stopping.Token).WaitAsync(limitTime, time, limit.Token);
-            return JsonSerializer.Deserialize(reply, contract.Reply)!;
+            var reply = await AskAsync(server, body).WaitAsync(limitTime, time, limit.Token);
+            failed = false;
+            return BusBody.Read(reply, contract.Reply);
         }
         catch (TimeoutException failure)
         {
-            throw CloudException.Unavailable($"{contract.Topic}{(host is null ? "" : $" on host {host}")} did not answer {contract.Method} within {limitTime.TotalSeconds:0} s.", inner: failure);
+            throw BusErrors.TimedOut(contract.Topic, host, contract.Method, limitTime, failure);
+        }
+        finally
+        {
+            BusMetrics.Called(contract.Topic, contract.Method, time.GetElapsedTime(started), failed);
         }
     }
 
     /// <inheritdoc/>
     public ValueTask CastAsync<TRequest, TReply>(BusContract<TRequest, TReply> contract, TRequest request, string? host, CancellationToken cancellationToken)
     {
-        if (Pick(contract.Topic, contract.Method, host) is { } server)
+        var body = BusBody.Write(request, contract.Request);
+        BusMetrics.Sent(contract.Topic, contract.Method, "cast");
+        if (servers.Pick(MethodOf(contract), host) is { } server)
         {
-            Deliver(contract.Method, server, JsonSerializer.SerializeToUtf8Bytes(request, contract.Request));
+            Deliver(server, body, contract.RequiredMinor);
+        }
+        else
+        {
+            BusMetrics.Returned(contract.Topic, contract.Method);
         }
 
         return ValueTask.CompletedTask;
@@ -67,42 +74,19 @@ public sealed partial class InProcessBus(TimeProvider time, ILogger<InProcessBus
     /// <inheritdoc/>
     public ValueTask FanoutAsync<TRequest, TReply>(BusContract<TRequest, TReply> contract, TRequest request, CancellationToken cancellationToken)
     {
-        if (servers.TryGetValue((contract.Topic, contract.Method), out var all))
+        var body = BusBody.Write(request, contract.Request);
+        BusMetrics.Sent(contract.Topic, contract.Method, "fanout");
+        foreach (var server in servers.Find(MethodOf(contract)))
         {
-            var body = JsonSerializer.SerializeToUtf8Bytes(request, contract.Request);
-            foreach (var server in all)
-            {
-                Deliver(contract.Method, server, body);
-            }
+            Deliver(server, body, contract.RequiredMinor);
         }
 
         return ValueTask.CompletedTask;
     }
 
     /// <inheritdoc/>
-    public IDisposable Serve<TRequest, TReply>(BusContract<TRequest, TReply> contract, string? host, Func<TRequest, CancellationToken, Task<TReply>> handler)
-    {
-        var key = (contract.Topic, contract.Method);
-        var server = new Server(host, async (body, cancellation) =>
-        {
-            // Off the caller's stack: a handler that blocks does not block who asks.
-            await Task.Yield();
-            var reply = await handler(JsonSerializer.Deserialize(body, contract.Request)!, cancellation);
-            return JsonSerializer.SerializeToUtf8Bytes(reply, contract.Reply);
-        });
-        lock (gate)
-        {
-            servers = servers.SetItem(key, servers.GetValueOrDefault(key, []).Add(server));
-        }
-
-        return new Registration(() =>
-        {
-            lock (gate)
-            {
-                servers = servers.SetItem(key, servers.GetValueOrDefault(key, []).Remove(server));
-            }
-        });
-    }
+    public IDisposable Serve<TRequest, TReply>(BusContract<TRequest, TReply> contract, string? host, Func<TRequest, CancellationToken, Task<TReply>> handler) =>
+        servers.Add(contract, host, handler);
 
     /// <summary>May be called again: the container knows the bus by two names and disposes it for each.</summary>
     public async ValueTask DisposeAsync()
@@ -116,44 +100,140 @@ public sealed partial class InProcessBus(TimeProvider time, ILogger<InProcessBus
         stopping.Dispose();
     }
 
-    private Server? Pick(BusTopic topic, string method, string? host)
+    private static BusMethod MethodOf<TRequest, TReply>(BusContract<TRequest, TReply> contract) => new(contract.Topic, contract.Method, contract.Version.Major);
+
+    private BusServer Pick<TRequest, TReply>(BusContract<TRequest, TReply> contract, string? host)
     {
-        if (!servers.TryGetValue((topic, method), out var all))
+        if (servers.Pick(MethodOf(contract), host) is { } server)
         {
-            return null;
+            return server;
         }
 
-        if (host is not null)
-        {
-            return all.FirstOrDefault(server => server.Host == host);
-        }
-
-        return all.Length == 0 ? null : all[(int)((uint)Interlocked.Increment(ref turn) % (uint)all.Length)];
+        BusMetrics.Returned(contract.Topic, contract.Method);
+        var otherVersion = servers.All.Any(other => other.Method.Topic == contract.Topic && other.Method.Name == contract.Method && (host is null || other.Host == host));
+        throw otherVersion ? BusErrors.OtherVersion(contract.Topic, host, contract.Method, contract.Version) : BusErrors.NobodyServes(contract.Topic, host);
     }
 
-    private void Deliver(string method, Server server, byte[] body)
+    private Task<byte[]> AskAsync(BusServer server, byte[] body)
     {
-        for (var times = Chaos?.Invoke(method) ?? 1; times > 0; times--)
+        if (BadNetwork is not { } badNetwork)
         {
-            _ = DeliverAsync(method, server, body);
+            return AnswerAsync(server, body, TimeSpan.Zero);
+        }
+
+        // The first answer that arrives counts; one that is lost never does.
+        var first = new TaskCompletionSource<byte[]>(TaskCreationOptions.RunContinuationsAsynchronously);
+        foreach (var delay in badNetwork.Plan())
+        {
+            _ = ArriveAsync(AnswerAsync(server, body, delay), badNetwork.Plan().Count > 0);
+        }
+
+        return first.Task;
+
+        async Task ArriveAsync(Task<byte[]> answer, bool arrives)
+        {
+            try
+            {
+                var reply = await answer;
+                _ = arrives && first.TrySetResult(reply);
+            }
+            catch (Exception failure)
+            {
+                _ = arrives && first.TrySetException(failure);
+            }
         }
     }
 
-    private async Task DeliverAsync(string method, Server server, byte[] body)
+    private async Task<byte[]> AnswerAsync(BusServer server, byte[] body, TimeSpan delay)
     {
+        var (topic, method, _) = server.Method;
         try
         {
-            await server.Handle(body, stopping.Token);
+            if (delay > TimeSpan.Zero)
+            {
+                await Task.Delay(delay, time, stopping.Token);
+            }
+
+            BusMetrics.Received(topic, method);
+            return await server.HandleAsync(body, stopping.Token);
+        }
+        catch (OperationCanceledException) when (stopping.IsCancellationRequested)
+        {
+            throw;
+        }
+        catch (UnreadableMessageException failure)
+        {
+            DeadLetter(server, "unreadable", failure);
+            throw BusErrors.Unreadable(topic, method, failure.Message);
+        }
+        catch (Exception failure)
+        {
+            if (failure is not CloudException)
+            {
+                LogFailed(topic.Name, method, failure);
+            }
+
+            throw BusErrors.OfHandler(topic, method, failure);
+        }
+    }
+
+    private void Deliver(BusServer server, byte[] body, int requiredMinor)
+    {
+        for (var times = Chaos?.Invoke(server.Method.Name) ?? 1; times > 0; times--)
+        {
+            foreach (var delay in BadNetwork?.Plan() ?? [TimeSpan.Zero])
+            {
+                _ = DeliverAsync(server, body, requiredMinor, delay);
+            }
+        }
+    }
+
+    private async Task DeliverAsync(BusServer server, byte[] body, int requiredMinor, TimeSpan delay)
+    {
+        var (topic, method, _) = server.Method;
+        try
+        {
+            if (delay > TimeSpan.Zero)
+            {
+                await Task.Delay(delay, time, stopping.Token);
+            }
+
+            BusMetrics.Received(topic, method);
+            if (server.Version.Minor < requiredMinor)
+            {
+                DeadLetter(server, "version", BusErrors.TooOld(topic, server.Host, method, server.Version, requiredMinor));
+                return;
+            }
+
+            try
+            {
+                await server.HandleAsync(body, stopping.Token);
+            }
+            catch (Exception failure) when (failure is not (UnreadableMessageException or OperationCanceledException))
+            {
+                LogFailed(topic.Name, method, failure);
+                BusMetrics.Redelivered(topic, method);
+                await server.HandleAsync(body, stopping.Token);
+            }
         }
         catch (OperationCanceledException)
         {
         }
         catch (Exception failure)
         {
-            LogFailed(method, failure);
+            DeadLetter(server, failure is UnreadableMessageException ? "unreadable" : "failed", failure);
         }
     }
 
-    [LoggerMessage(EventId = 1101, Level = LogLevel.Warning, Message = "Bus: the handler of {Method} failed")]
-    private partial void LogFailed(string method, Exception failure);
+    private void DeadLetter(BusServer server, string reason, Exception failure)
+    {
+        BusMetrics.DeadLetter(server.Method.Topic, server.Method.Name, reason);
+        LogDeadLetter(server.Method.Topic.Name, server.Method.Name, reason, failure);
+    }
+
+    [LoggerMessage(EventId = 1101, Level = LogLevel.Warning, Message = "Bus: the handler of {Topic} {Method} failed")]
+    private partial void LogFailed(string topic, string method, Exception failure);
+
+    [LoggerMessage(EventId = 1102, Level = LogLevel.Warning, Message = "Bus: a message {Topic} {Method} is given up: {Reason}")]
+    private partial void LogDeadLetter(string topic, string method, string reason, Exception failure);
 }

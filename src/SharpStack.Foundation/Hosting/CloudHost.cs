@@ -66,7 +66,7 @@ public sealed class CloudHost : IAsyncDisposable
         builder.Services.AddSingleton(options);
         builder.Services.AddSingleton(options.Time);
         builder.Services.AddSingleton<InProcessBus>();
-        builder.Services.AddSingleton<IMessageBus>(provider => provider.GetRequiredService<InProcessBus>());
+        builder.Services.AddSingleton<IMessageBus, BusRouter>();
         var context = new ModuleContext(builder.Services, options);
         foreach (var module in modules.Where(module => module.Services.Any(options.IsEnabled)))
         {

@@ -1,0 +1,42 @@
+using System.Text.Json;
+using System.Text.Json.Serialization.Metadata;
+
+namespace SharpStack.Foundation.Bus;
+
+/// <summary>What came is not what the contract says.</summary>
+internal sealed class UnreadableMessageException(string message, Exception? inner = null) : Exception(message, inner);
+
+/// <summary>Messages as they travel: JSON of a bounded size and depth.</summary>
+internal static class BusBody
+{
+    /// <summary>The largest body that is sent or read, in bytes. The depth of 64 is the serialiser's own bound.</summary>
+    public const int MaxLength = 16 << 20;
+
+    /// <exception cref="CloudException">The message is larger than <see cref="MaxLength"/>.</exception>
+    public static byte[] Write<T>(T value, JsonTypeInfo<T> type)
+    {
+        var body = JsonSerializer.SerializeToUtf8Bytes(value, type);
+        return body.Length <= MaxLength
+            ? body
+            : throw new CloudException(ErrorKind.PayloadTooLarge, $"A message of {body.Length} bytes is larger than the bus carries ({MaxLength}).");
+    }
+
+    /// <exception cref="UnreadableMessageException">It is none of that type.</exception>
+    public static T Read<T>(ReadOnlySpan<byte> body, JsonTypeInfo<T> type)
+    {
+        if (body.Length > MaxLength)
+        {
+            throw new UnreadableMessageException($"it has {body.Length} bytes, more than {MaxLength}");
+        }
+
+        try
+        {
+            return JsonSerializer.Deserialize(body, type) ?? throw new UnreadableMessageException("it is null");
+        }
+        catch (Exception failure) when (failure is JsonException or NotSupportedException)
+        {
+            // The parser's words name the place in the text, and never quote a value.
+            throw new UnreadableMessageException($"it is not JSON of that contract ({failure.Message})", failure);
+        }
+    }
+}
