@@ -32,7 +32,7 @@ public sealed class NeutronModule : IServiceModule
     public IReadOnlyList<string> Services => [Server];
 
     public IEnumerable<(string Config, ConfigOption Option)> Options =>
-        [.. NeutronOptions.Declared.Concat(PolicyOptions.All).Concat(ServiceCredentials.Options("nova")).Append(DatabaseOptions.Connection).Select(option => (ConfigName, option))];
+        [.. NeutronOptions.Declared.Concat(PolicyOptions.All).Concat(BusOptions.All).Concat(ServiceCredentials.Options("nova")).Append(DatabaseOptions.Connection).Select(option => (ConfigName, option))];
 
     public void Register(ModuleContext context)
     {

@@ -21,7 +21,7 @@ public sealed class ComputeModule : IServiceModule
     public IReadOnlyList<string> Services { get; } = ["nova-compute"];
 
     public IEnumerable<(string Config, ConfigOption Option)> Options =>
-        ConfigOption.DeclaredIn(typeof(ComputeOptions)).Concat(ServiceCredentials.Options("glance")).Select(option => (Config, option));
+        ConfigOption.DeclaredIn(typeof(ComputeOptions)).Concat(BusOptions.All).Concat(ServiceCredentials.Options("glance")).Select(option => (Config, option));
 
     public void Register(ModuleContext context)
     {

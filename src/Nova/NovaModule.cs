@@ -1,5 +1,6 @@
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
+using SharpStack.Foundation.Bus;
 using SharpStack.Foundation.Configuration;
 using SharpStack.Foundation.Hosting;
 using SharpStack.Foundation.Identity;
@@ -43,6 +44,7 @@ public sealed class NovaModule : IServiceModule
             .Concat(ConfigOption.DeclaredIn(typeof(SchedulerOptions)))
             .Append(DatabaseOptions.Connection)
             .Concat(PolicyOptions.All)
+            .Concat(BusOptions.All)
             .Concat(((string[])["keystone_authtoken", "placement", "neutron", "glance"]).SelectMany(ServiceCredentials.Options))
             .Select(option => (ConfigName, option));
 

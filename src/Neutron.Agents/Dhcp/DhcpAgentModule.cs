@@ -1,4 +1,5 @@
 using Microsoft.Extensions.DependencyInjection;
+using SharpStack.Foundation.Bus;
 using SharpStack.Foundation.Configuration;
 using SharpStack.Foundation.Hosting;
 using SharpStack.Neutron.Agents.OpenVSwitch;
@@ -15,6 +16,7 @@ public sealed class DhcpAgentModule : IServiceModule
     public IEnumerable<(string Config, ConfigOption Option)> Options =>
         ConfigOption.DeclaredIn(typeof(DhcpAgentOptions))
             .Concat([OpenVSwitchAgentOptions.IntegrationBridge, OpenVSwitchAgentOptions.OvsdbConnection, OpenVSwitchAgentOptions.ReportInterval])
+            .Concat(BusOptions.All)
             .Select(option => ("neutron", option));
 
     /// <inheritdoc/>

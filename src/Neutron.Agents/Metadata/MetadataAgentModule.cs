@@ -1,5 +1,6 @@
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging.Abstractions;
+using SharpStack.Foundation.Bus;
 using SharpStack.Foundation.Configuration;
 using SharpStack.Foundation.Hosting;
 using SharpStack.Foundation.Http;
@@ -16,7 +17,7 @@ public sealed class MetadataAgentModule : IServiceModule
 
     public IReadOnlyList<string> Services => [ServiceName];
 
-    public IEnumerable<(string Config, ConfigOption Option)> Options => ConfigOption.DeclaredIn(typeof(MetadataAgentOptions)).Select(option => ("neutron", option));
+    public IEnumerable<(string Config, ConfigOption Option)> Options => ConfigOption.DeclaredIn(typeof(MetadataAgentOptions)).Concat(BusOptions.All).Select(option => ("neutron", option));
 
     public void Register(ModuleContext context)
     {

@@ -1,4 +1,5 @@
 using Microsoft.Extensions.DependencyInjection;
+using SharpStack.Foundation.Bus;
 using SharpStack.Foundation.Configuration;
 using SharpStack.Foundation.Hosting;
 
@@ -12,7 +13,7 @@ public sealed class OpenVSwitchAgentModule : IServiceModule
 
     /// <inheritdoc/>
     public IEnumerable<(string Config, ConfigOption Option)> Options =>
-        ConfigOption.DeclaredIn(typeof(OpenVSwitchAgentOptions)).Append(AgentOptions.BridgeMappings).Select(option => ("neutron", option));
+        ConfigOption.DeclaredIn(typeof(OpenVSwitchAgentOptions)).Append(AgentOptions.BridgeMappings).Concat(BusOptions.All).Select(option => ("neutron", option));
 
     /// <inheritdoc/>
     public void Register(ModuleContext context)

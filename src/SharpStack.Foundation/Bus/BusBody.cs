@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using System.Text.Json;
 using System.Text.Json.Serialization.Metadata;
 
@@ -11,6 +12,10 @@ internal static class BusBody
 {
     /// <summary>The largest body that is sent or read, in bytes. The depth of 64 is the serialiser's own bound.</summary>
     public const int MaxLength = 16 << 20;
+
+    private static readonly ConcurrentDictionary<JsonSerializerOptions, JsonSerializerOptions> ReadingOptions = new();
+
+    private static readonly ConcurrentDictionary<JsonTypeInfo, JsonTypeInfo> ReadingTypes = new();
 
     /// <exception cref="CloudException">The message is larger than <see cref="MaxLength"/>.</exception>
     public static byte[] Write<T>(T value, JsonTypeInfo<T> type)
@@ -31,7 +36,7 @@ internal static class BusBody
 
         try
         {
-            return JsonSerializer.Deserialize(body, type) ?? throw new UnreadableMessageException("it is null");
+            return JsonSerializer.Deserialize(body, Reading(type)) ?? throw new UnreadableMessageException("it is null");
         }
         catch (Exception failure) when (failure is JsonException or NotSupportedException)
         {
@@ -39,4 +44,13 @@ internal static class BusBody
             throw new UnreadableMessageException($"it is not JSON of that contract ({failure.Message})", failure);
         }
     }
+
+    /// <summary>
+    /// Generated code sets every init-only member, with null where an older sender did not write it; by reflection the member keeps its default, which is what
+    /// lets releases understand each other.
+    /// </summary>
+    private static JsonTypeInfo<T> Reading<T>(JsonTypeInfo<T> type) => (JsonTypeInfo<T>)ReadingTypes.GetOrAdd(
+        type,
+        static written => ReadingOptions.GetOrAdd(written.Options, static options => new JsonSerializerOptions(options) { TypeInfoResolver = new DefaultJsonTypeInfoResolver() })
+            .GetTypeInfo(written.Type));
 }

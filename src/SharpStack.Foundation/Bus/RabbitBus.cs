@@ -418,7 +418,7 @@ internal sealed partial class RabbitBus : IMessageBus, IAsyncDisposable
             catch (Exception failure)
             {
                 // The innermost words say it (refused, unknown host, login refused); none of them has the password.
-                LogUnreachable(host.ToString(), failure.GetBaseException().Message);
+                LogUnreachable(host, failure.GetBaseException().Message);
                 failures++;
                 if (failures % hosts.Length == 0)
                 {
@@ -443,7 +443,7 @@ internal sealed partial class RabbitBus : IMessageBus, IAsyncDisposable
     private async Task<RabbitSession> OpenAsync(RabbitHost host, string name, bool isReturn)
     {
         var session = await RabbitSession.OpenAsync(
-            transport, host, name, isReturn, time, OnReply, reason => LogBlocked(host.ToString(), reason), stopping.Token);
+            transport, host, name, isReturn, time, OnReply, reason => LogBlocked(host, reason), stopping.Token);
         try
         {
             await session.ApplyAsync(servers, Interlocked.Read(ref version), ReceiveAsync, stopping.Token);
@@ -458,7 +458,7 @@ internal sealed partial class RabbitBus : IMessageBus, IAsyncDisposable
 
     private async Task UseAsync(RabbitSession session, bool isReturn)
     {
-        LogConnected(session.Host.ToString());
+        LogConnected(session.Host);
         BusMetrics.Connected(transport.DisplayName, 1);
         connected.TrySetResult(session);
         var applying = ApplyChangesAsync(session);
@@ -483,7 +483,7 @@ internal sealed partial class RabbitBus : IMessageBus, IAsyncDisposable
         BusMetrics.Connected(transport.DisplayName, -1);
         if (!stopping.IsCancellationRequested)
         {
-            LogLost(session.Host.ToString(), reason);
+            LogLost(session.Host, reason);
         }
 
         foreach (var call in calls.Values.Where(call => call.Session == session))
@@ -546,16 +546,16 @@ internal sealed partial class RabbitBus : IMessageBus, IAsyncDisposable
     private static string Milliseconds(TimeSpan left) => ((long)Math.Max(1, left.TotalMilliseconds)).ToString(CultureInfo.InvariantCulture);
 
     [LoggerMessage(EventId = 1111, Level = LogLevel.Information, Message = "Bus: connected to RabbitMQ at {Host}")]
-    private partial void LogConnected(string host);
+    private partial void LogConnected(RabbitHost host);
 
     [LoggerMessage(EventId = 1112, Level = LogLevel.Warning, Message = "Bus: RabbitMQ at {Host} cannot be reached and will be tried again: {Reason}")]
-    private partial void LogUnreachable(string host, string reason);
+    private partial void LogUnreachable(RabbitHost host, string reason);
 
     [LoggerMessage(EventId = 1113, Level = LogLevel.Warning, Message = "Bus: the connection to RabbitMQ at {Host} was lost: {Reason}")]
-    private partial void LogLost(string host, string reason);
+    private partial void LogLost(RabbitHost host, string reason);
 
     [LoggerMessage(EventId = 1114, Level = LogLevel.Warning, Message = "Bus: RabbitMQ at {Host} takes no messages at the moment: {Reason}")]
-    private partial void LogBlocked(string host, string reason);
+    private partial void LogBlocked(RabbitHost host, string reason);
 
     [LoggerMessage(EventId = 1115, Level = LogLevel.Error, Message = "Bus: what is to be done after a reconnect failed")]
     private partial void LogReconnectedFailed(Exception failure);

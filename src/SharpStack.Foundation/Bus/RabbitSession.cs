@@ -387,7 +387,7 @@ internal sealed class RabbitSession : IAsyncDisposable
         return new RabbitLostException(failure.Message, failure);
     }
 
-    private Task DeclareAsync(RabbitQueue queue, CancellationToken cancellationToken)
+    private Task<QueueDeclareOk> DeclareAsync(RabbitQueue queue, CancellationToken cancellationToken)
     {
         var own = queue.Kind == RabbitQueueKind.Fanout;
         return Consuming.QueueDeclareAsync(
