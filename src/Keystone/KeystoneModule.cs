@@ -81,7 +81,11 @@ public sealed class KeystoneModule : IServiceModule
         AddWithConfig<ReceiptService>();
         AddWithConfig<Authenticator>();
         AddWithConfig<TrustOperations>();
+        AddWithConfig<PasswordRules>();
+        AddWithConfig<AccountRules>();
+        services.AddSingleton<IPasswordRule>(static provider => provider.GetRequiredService<AccountRules>());
         AddWithConfig<UserOperations>();
+        AddWithConfig<UserRoutes>();
         AddWithConfig<ProjectOperations>();
         services.AddSingleton(provider => new KeystoneBootstrap(
             provider.GetRequiredService<KeystoneStore>(),

@@ -30,14 +30,14 @@ internal sealed class PasswordHasher : IDisposable
     public Task<string> HashAsync(string password, CancellationToken cancellationToken) =>
         QueueAsync(() => BCrypt.Net.BCrypt.HashPassword(Cut(password), Salt()), cancellationToken);
 
-    /// <summary>Compares in constant time. Without a hash (no such user, no password) it costs as much, and is false.</summary>
+    /// <summary>Compares in constant time. Without a hash (no such user; empty for no password) it costs as much, and is false.</summary>
     public Task<bool> VerifyAsync(string password, string? hash, CancellationToken cancellationToken) =>
         QueueAsync(
             () =>
             {
                 try
                 {
-                    return BCrypt.Net.BCrypt.Verify(Cut(password), hash ?? decoy.Value) && hash is not null;
+                    return BCrypt.Net.BCrypt.Verify(Cut(password), hash is { Length: > 0 } ? hash : decoy.Value) && hash is { Length: > 0 };
                 }
                 catch (BCrypt.Net.SaltParseException)
                 {

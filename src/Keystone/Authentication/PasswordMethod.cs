@@ -2,13 +2,13 @@ using System.Text.Json;
 using LinqToDB;
 using LinqToDB.Async;
 using SharpStack.Foundation;
-using SharpStack.Foundation.Storage;
 using SharpStack.Keystone.Storage;
+using SharpStack.Keystone.Users;
 
 namespace SharpStack.Keystone.Authentication;
 
 /// <summary><c>password</c>. Unknown users, users without a password and wrong passwords cost the same and are answered the same.</summary>
-internal sealed class PasswordMethod(UserFinder users, PasswordHasher hasher, KeystoneStore store, IEnumerable<IPasswordRule> rules, TimeProvider time) : IAuthMethod
+internal sealed class PasswordMethod(UserFinder users, PasswordHasher hasher, KeystoneStore store, IEnumerable<IPasswordRule> rules, PasswordRules passwords) : IAuthMethod
 {
     public string Name => "password";
 
@@ -29,9 +29,9 @@ internal sealed class PasswordMethod(UserFinder users, PasswordHasher hasher, Ke
         {
             throw CloudException.Unauthorized();
         }
-        return password!.ExpiresAt > time.NowMicroseconds() || password.ExpiresAt is null
-            ? new(user.Id, AuthMethods.Password)
-            : throw CloudException.Unauthorized($"The password is expired and needs to be changed for user: {user.Id}.");
+        return passwords.IsExpired(user, password!)
+            ? throw CloudException.Unauthorized($"The password is expired and needs to be changed for user: {user.Id}.")
+            : new(user.Id, AuthMethods.Password);
     }
 
     /// <summary>Whether the password is the user's current one, and that one's row. Costs the same where the user has none.</summary>

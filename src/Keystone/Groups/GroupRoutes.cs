@@ -14,7 +14,7 @@ using SharpStack.Keystone.Users;
 
 namespace SharpStack.Keystone.Groups;
 
-internal sealed class GroupRoutes(KeystoneStore store, IdentityCache cache, Answers answers, ServiceConfig config)
+internal sealed class GroupRoutes(KeystoneStore store, IdentityCache cache, UserRoutes users, Answers answers, ServiceConfig config)
 {
     private static readonly FrozenSet<string> Columns = FrozenSet.ToFrozenSet(["id", "name", "domain_id", "description", "links"]);
 
@@ -161,7 +161,7 @@ internal sealed class GroupRoutes(KeystoneStore store, IdentityCache cache, Answ
             context,
             UserOperations.Views(db).Where(u => db.Memberships().Any(m => m.GroupId == group.Id && m.UserId == u.Row.Id)),
             static u => u.Row.NameKey);
-        await answers.CollectionAsync(context, "users", await answers.PageAsync(context, query, static u => u.Row.Id), UserRoutes.Write);
+        await users.WriteListAsync(context, query);
     }
 
     private async Task CheckUserAsync(ApiContext context)

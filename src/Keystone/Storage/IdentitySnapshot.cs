@@ -7,11 +7,12 @@ using LinqToDB.Data;
 using SharpStack.Keystone.Catalog;
 using SharpStack.Keystone.Roles;
 using SharpStack.Keystone.Tokens;
+using SharpStack.Keystone.Users;
 
 namespace SharpStack.Keystone.Storage;
 
 /// <summary>Gives the snapshot of the current revision: what tokens need from the database, read once between two writes.</summary>
-internal sealed class IdentityCache(KeystoneStore store, CatalogReader catalogs)
+internal sealed class IdentityCache(KeystoneStore store, CatalogReader catalogs, AccountRules accounts)
 {
     private IdentitySnapshot? current;
 
@@ -25,7 +26,7 @@ internal sealed class IdentityCache(KeystoneStore store, CatalogReader catalogs)
             {
                 return known;
             }
-            var fresh = new IdentitySnapshot(store, catalogs, revision);
+            var fresh = new IdentitySnapshot(store, catalogs, accounts, revision);
             Interlocked.CompareExchange(ref current, fresh, known);
             return Volatile.Read(ref current)!;
         }
@@ -36,7 +37,7 @@ internal sealed class IdentityCache(KeystoneStore store, CatalogReader catalogs)
 /// What was read since the last write: users, projects, roles, authorizations, the catalog and validated tokens. It only grows; a write makes the
 /// cache start a new one, so nothing in it needs to be invalidated. What is not found is not kept: guesses must not fill the memory.
 /// </summary>
-internal sealed class IdentitySnapshot(KeystoneStore store, CatalogReader catalogs, long revision)
+internal sealed class IdentitySnapshot(KeystoneStore store, CatalogReader catalogs, AccountRules accounts, long revision)
 {
     private const int MaxEntries = 50_000;
 
@@ -68,7 +69,7 @@ internal sealed class IdentitySnapshot(KeystoneStore store, CatalogReader catalo
             return known;
         }
         await using var db = store.Read();
-        return Keep(users, id, await db.Users().FirstOrDefaultAsync(u => u.Id == id, cancellationToken));
+        return Keep(users, id, Effective(await db.Users().FirstOrDefaultAsync(u => u.Id == id, cancellationToken)));
     }
 
     public async ValueTask<UserRow?> UserByNameAsync(string domainId, string name, CancellationToken cancellationToken)
@@ -79,8 +80,11 @@ internal sealed class IdentitySnapshot(KeystoneStore store, CatalogReader catalo
             return known;
         }
         await using var db = store.Read();
-        return Keep(usersByName, key, await db.Users().FirstOrDefaultAsync(u => u.DomainId == key.DomainId && u.NameKey == key.NameKey, cancellationToken));
+        return Keep(
+            usersByName, key, Effective(await db.Users().FirstOrDefaultAsync(u => u.DomainId == key.DomainId && u.NameKey == key.NameKey, cancellationToken)));
     }
+
+    private UserRow? Effective(UserRow? user) => user is null ? null : accounts.Effective(user);
 
     /// <summary>A project or a domain.</summary>
     public async ValueTask<ProjectRow?> ProjectAsync(string id, CancellationToken cancellationToken)

@@ -4,7 +4,6 @@ using LinqToDB;
 using LinqToDB.Async;
 using LinqToDB.Data;
 using SharpStack.Foundation;
-using SharpStack.Foundation.Configuration;
 using SharpStack.Foundation.Storage;
 using SharpStack.Keystone.Authentication;
 using SharpStack.Keystone.Projects;
@@ -17,22 +16,23 @@ namespace SharpStack.Keystone.Users;
 internal sealed record UserView(UserRow Row, long? PasswordExpiresAt);
 
 internal sealed class UserOperations(
-    KeystoneStore store, IdentityCache cache, PasswordHasher hasher, Authenticator authenticator, RevocationIndex revocations, ServiceConfig config, TimeProvider time)
+    KeystoneStore store, IdentityCache cache, Authenticator authenticator, PasswordRules passwords, AccountRules accounts, RevocationIndex revocations, TimeProvider time)
 {
     private static readonly FrozenSet<string> Columns =
         FrozenSet.ToFrozenSet(["id", "name", "domain_id", "enabled", "default_project_id", "password", "options", "links", "federated", "password_expires_at"]);
-
-    private readonly int maxPasswordLength = config.Get(KeystoneOptions.MaxPasswordLength);
 
     public static IQueryable<UserView> Views(DataConnection db) =>
         from u in db.Users()
         select new UserView(
             u, db.Passwords().Where(p => p.UserId == u.Id).OrderByDescending(static p => p.Id).Select(static p => p.ExpiresAt).FirstOrDefault());
 
+    /// <summary>The user as the API shows it.</summary>
+    public UserView Effective(UserView view) => view with { Row = accounts.Effective(view.Row) };
+
     public async Task<UserView?> FindAsync(string id, CancellationToken cancellationToken)
     {
         await using var db = store.Read();
-        return await Views(db).FirstOrDefaultAsync(u => u.Row.Id == id, cancellationToken);
+        return await Views(db).FirstOrDefaultAsync(u => u.Row.Id == id, cancellationToken) is { } view ? Effective(view) : null;
     }
 
     public async Task<UserRow> GetAsync(string id, CancellationToken cancellationToken) =>
@@ -56,7 +56,7 @@ internal sealed class UserOperations(
             Options = body.TryGetProperty("options", out var options) ? JsonText.Merge(JsonText.Empty, options, dropNull: true) : JsonText.Empty,
             CreatedAt = time.NowMicroseconds(),
         };
-        var password = await HashAsync(user.Id, body.Text("password"), cancellationToken);
+        var password = body.Has("password") ? await passwords.GiveAsync(user.Id, user.Options, body.Text("password"), cancellationToken) : null;
         await WriteAsync(
             user.Name,
             domainId,
@@ -70,7 +70,7 @@ internal sealed class UserOperations(
                 }
             },
             cancellationToken);
-        return new(user, null);
+        return new(user, password?.ExpiresAt);
     }
 
     public async Task<UserView> UpdateAsync(string id, JsonElement body, CancellationToken cancellationToken)
@@ -82,7 +82,9 @@ internal sealed class UserOperations(
         }
         await CheckDefaultProjectAsync(body.Text("default_project_id"), cancellationToken);
         var name = (body.Text("name") ?? before.Name).Trim();
-        var password = await HashAsync(id, body.Text("password"), cancellationToken);
+        var password = body.Has("password")
+            ? await passwords.GiveAsync(id, OptionsAfter(before, body), body.Text("password"), cancellationToken)
+            : null;
         await WriteAsync(
             name,
             before.DomainId,
@@ -98,12 +100,12 @@ internal sealed class UserOperations(
                     Enabled = body.Flag("enabled") ?? current.Enabled,
                     DefaultProjectId = body.TextOr("default_project_id", current.DefaultProjectId),
                     Extra = JsonText.Merge(current.Extra, body, Columns),
-                    Options = body.TryGetProperty("options", out var options) ? JsonText.Merge(current.Options, options, dropNull: true) : current.Options,
+                    Options = OptionsAfter(current, body),
                 };
-                await db.UpdateAsync(after, token: cancellationToken);
+                await db.UpdateAsync(body.Flag("enabled") == true ? accounts.Renewed(after) : after, token: cancellationToken);
                 if (password is not null)
                 {
-                    await db.InsertAsync(password, token: cancellationToken);
+                    await passwords.StoreAsync(db, password, cancellationToken);
                 }
                 if (current.Enabled && !after.Enabled)
                 {
@@ -122,22 +124,25 @@ internal sealed class UserOperations(
     public async Task ChangePasswordAsync(string id, string original, string password, CancellationToken cancellationToken)
     {
         var user = await cache.Current.UserAsync(id, cancellationToken);
-        if (!await authenticator.VerifyPasswordAsync(user?.Id, original, cancellationToken) || user is not { Enabled: true })
+        var matches = await authenticator.VerifyPasswordAsync(user?.Id, original, cancellationToken);
+        if (user is not null)
+        {
+            await accounts.CheckAsync(user.Id, matches, cancellationToken);
+        }
+        if (!matches || user is not { Enabled: true } || await cache.Current.DomainAsync(user.DomainId, cancellationToken) is not { Enabled: true })
         {
             throw CloudException.Unauthorized();
         }
-        using var options = JsonDocument.Parse(user.Options);
-        if (options.RootElement.Flag("lock_password") == true)
+        List<PasswordRow> former;
+        await using (var db = store.Read())
         {
-            throw CloudException.BadRequest(
-                "Password validation error: You cannot change your password at this time due to password policy disallowing password changes. "
-                + "Please contact your administrator to reset your password.");
+            former = await db.Passwords().Where(p => p.UserId == id).OrderByDescending(static p => p.Id).ToListAsync(cancellationToken);
         }
-        var row = await HashAsync(id, password, cancellationToken);
+        var row = await passwords.ChangeAsync(user, former, password, cancellationToken);
         await store.WriteAsync(
             async db =>
             {
-                await db.InsertAsync(row!, token: cancellationToken);
+                await passwords.StoreAsync(db, row, cancellationToken);
                 await revocations.RevokeUserAsync(db, id, cancellationToken);
             },
             cancellationToken);
@@ -178,20 +183,8 @@ internal sealed class UserOperations(
         await ProjectQueries.RequireDomainAsync(db, domainId, cancellationToken);
     }
 
-    private async Task<PasswordRow?> HashAsync(string userId, string? password, CancellationToken cancellationToken)
-    {
-        if (password is null)
-        {
-            return null;
-        }
-        if (password.Length > maxPasswordLength)
-        {
-            throw CloudException.Forbidden(
-                $"The password length must be less than or equal to {maxPasswordLength}. The server could not comply with the request because the password is invalid.");
-        }
-        var hash = await hasher.HashAsync(password, cancellationToken);
-        return new() { UserId = userId, Hash = hash, CreatedAt = time.NowMicroseconds() };
-    }
+    private static string OptionsAfter(UserRow user, JsonElement body) =>
+        body.TryGetProperty("options", out var options) ? JsonText.Merge(user.Options, options, dropNull: true) : user.Options;
 
     private async Task CheckDefaultProjectAsync(string? projectId, CancellationToken cancellationToken)
     {

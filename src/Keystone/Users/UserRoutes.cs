@@ -30,7 +30,7 @@ internal sealed class UserRoutes(UserOperations users, ProjectQueries projects, 
             ("ignore_user_inactivity", JsonSchema.Boolean.OrNull()),
             ("lock_password", JsonSchema.Boolean.OrNull()),
             ("multi_factor_auth_enabled", JsonSchema.Boolean.OrNull()),
-            ("multi_factor_auth_rules", JsonSchema.Array(JsonSchema.Array(Schemas.Text)).OrNull()))));
+            ("multi_factor_auth_rules", JsonSchema.Array(JsonSchema.Array(Schemas.Text, min: 1, unique: true), unique: true).OrNull()))));
 
     private static readonly JsonSchema ChangePassword = JsonSchema.Object(false, ("original_password!", Schemas.Text), ("password!", Schemas.Text));
 
@@ -89,7 +89,14 @@ internal sealed class UserRoutes(UserOperations users, ProjectQueries projects, 
         {
             query = query.Where(u => u.Row.Enabled == enabled);
         }
-        await answers.CollectionAsync(context, "users", await answers.PageAsync(context, query, static u => u.Row.Id), Write);
+        await WriteListAsync(context, query);
+    }
+
+    /// <summary>Writes a page of users, filtered by <c>password_expires_at</c> too.</summary>
+    public async Task WriteListAsync(ApiContext context, IQueryable<UserView> query)
+    {
+        var page = await answers.PageAsync(context, ExpiryFilter.Apply(context, query), static u => u.Row.Id);
+        await answers.CollectionAsync(context, "users", page with { Items = [.. page.Items.Select(users.Effective)] }, Write);
     }
 
     private async Task CreateAsync(ApiContext context)
