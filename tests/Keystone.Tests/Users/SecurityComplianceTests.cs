@@ -130,7 +130,7 @@ public class SecurityComplianceTests
 
         (await ChangeAsync(cloud, user, "one", "two")).Expect(204);
         var refused = (await ChangeAsync(cloud, user, "two", "three")).Expect(400);
-        Assert.Contains("try again in 2 day(s)", refused.Json.GetProperty("error").GetProperty("message").GetString()!.Replace("in 1 day", "in 2 day"), StringComparison.Ordinal);
+        Assert.Contains("try again in 2 day(s)", refused.Json.GetProperty("error").GetProperty("message").GetString(), StringComparison.Ordinal);
         time.Advance(TimeSpan.FromDays(2.1));
         (await ChangeAsync(cloud, user, "two", "three")).Expect(204);
     }
