@@ -1,6 +1,9 @@
 using SharpStack.Cloud;
 using SharpStack.CommandLine;
 using SharpStack.Doctor;
+using SharpStack.Lab;
+using SharpStack.Labs;
+using SharpStack.LinuxHost.Processes;
 using SharpStack.Serve;
 
 var time = TimeProvider.System;
@@ -27,6 +30,9 @@ try
             return 0;
         case ["nova", .. var words]:
             return await NovaCommands.RunAsync(words, Console.Out, time, interrupted.Token);
+        case ["lab", .. var words]:
+            Console.CancelKeyPress += Interrupt;
+            return await new LabCommand(words, time).RunAsync(interrupted.Token);
         case ["db", .. var words]:
             await DatabaseCommand.RunAsync(words, Console.Out, time);
             return 0;
@@ -51,7 +57,7 @@ catch (UsageException failure)
     Help(Console.Error);
     return 2;
 }
-catch (Exception failure) when (failure is CommandException or SharpStack.Foundation.CloudException or FormatException)
+catch (Exception failure) when (failure is CommandException or LabException or ShellException or SharpStack.Foundation.CloudException or FormatException)
 {
     Console.Error.WriteLine($"sharpstack: {failure.Message}");
     return 1;
@@ -71,7 +77,7 @@ void Interrupt(object? sender, ConsoleCancelEventArgs key)
 static void Help(TextWriter output)
 {
     output.WriteLine("usage: sharpstack COMMAND");
-    foreach (var usage in new[] { UpCommand.Usage, DownCommand.Usage, ServeCommand.Usage, DoctorCommand.Usage, ConfigCommand.Usage, DatabaseCommand.Usage, KeystoneCommands.Usage, NovaCommands.Usage, PolicyCommand.Usage, RoutesCommand.Usage })
+    foreach (var usage in new[] { UpCommand.Usage, DownCommand.Usage, ServeCommand.Usage, DoctorCommand.Usage, LabCommand.Usage, ConfigCommand.Usage, DatabaseCommand.Usage, KeystoneCommands.Usage, NovaCommands.Usage, PolicyCommand.Usage, RoutesCommand.Usage })
     {
         output.WriteLine($"  {usage}");
     }

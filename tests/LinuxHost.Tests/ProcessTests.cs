@@ -36,13 +36,14 @@ public sealed class ProcessTests : IDisposable
     [Fact]
     public async Task A_running_child_is_found_again_by_its_pid_file()
     {
-        var spec = Spec("sleep", "1000.1");
+        var spec = Spec("sleep", $"1{Random.Shared.Next(100000, 999999)}");
         var child = ManagedProcess.Start(spec);
 
-        var found = ManagedProcess.Find(spec);
+        // For a moment after its start the kernel does not know a program's arguments.
+        ManagedProcess? found = null;
+        await Wait.Until(() => (found = ManagedProcess.Find(spec)) is not null);
 
-        Assert.NotNull(found);
-        Assert.Equal((child.Id, true, true), (found.Id, found.IsAdopted, found.ArgumentsMatch));
+        Assert.Equal((child.Id, true, true), (found!.Id, found.IsAdopted, found.ArgumentsMatch));
         Assert.False(ManagedProcess.Find(spec with { Arguments = ["1000.2"] })!.ArgumentsMatch);
         await found.StopAsync(TimeSpan.FromSeconds(20), TimeProvider.System, Cancellation);
         Assert.Equal(128 + ManagedProcess.Terminate, await child.Exited.WaitAsync(TimeSpan.FromSeconds(20), Cancellation));
@@ -61,6 +62,24 @@ public sealed class ProcessTests : IDisposable
 
         Assert.Equal(child.Id, found?.Id);
         await child.StopAsync(TimeSpan.FromSeconds(20), TimeProvider.System, Cancellation);
+    }
+
+    [Fact]
+    public async Task A_process_is_seen_with_its_namespaces_until_it_ends()
+    {
+        var spec = Spec("unshare", "--pid", "--net", "--fork", "--kill-child", "sleep", $"1{Random.Shared.Next(100000, 999999)}");
+        var holder = ManagedProcess.Start(spec);
+        MachineProcess? inner = null;
+        await Wait.Until(() => (inner = MachineProcess.All().FirstOrDefault(process => process.ParentId == holder.Id && process.Arguments[0] == "sleep")) is not null);
+
+        Assert.Equal(1, inner!.InnerId);
+        Assert.True(inner.ResidentBytes > 0);
+        Assert.True(inner.Age < TimeSpan.FromMinutes(5));
+        Assert.NotEqual(NetworkNamespace.Identity(null), NetworkNamespace.Identity(inner.NetworkNamespace));
+        holder.Signal(ManagedProcess.Kill);
+        await Wait.Until(() => !inner.IsRunning);
+        await holder.Exited.WaitAsync(TimeSpan.FromSeconds(20), Cancellation);
+        File.Delete(spec.PidFile);
     }
 
     [Fact]

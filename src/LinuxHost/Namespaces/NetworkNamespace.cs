@@ -7,7 +7,8 @@ namespace SharpStack.LinuxHost.Namespaces;
 
 /// <summary>
 /// Named network namespaces as <c>ip netns</c> keeps them: bind mounts in /run/netns.
-/// A null name is the namespace of this process.
+/// A null name is the namespace of this process; one that begins with a slash is the file of a namespace that has no name,
+/// <c>/proc/1234/ns/net</c>.
 /// </summary>
 public static class NetworkNamespace
 {
@@ -16,7 +17,7 @@ public static class NetworkNamespace
     /// <summary>Threads that only enter a namespace and make a few system calls need little stack.</summary>
     private const int StackSize = 256 * 1024;
 
-    public static bool Exists(string name) => File.Exists(PathOf(name));
+    public static bool Exists(string name) => File.Exists(FileOf(name));
 
     public static IReadOnlyList<string> List() =>
         Directory.Exists(Root) ? [.. Directory.EnumerateFiles(Root).Select(path => Path.GetFileName(path)).Order(StringComparer.Ordinal)] : [];
@@ -146,7 +147,7 @@ public static class NetworkNamespace
 
     internal static SafeFileHandle OpenHandle(string? name)
     {
-        var path = name is null ? "/proc/self/ns/net" : PathOf(name);
+        var path = name is null ? "/proc/self/ns/net" : FileOf(name);
         var handle = Libc.Open(path, Libc.OpenReadOnly | Libc.OpenCloseOnExec);
         if (handle.IsInvalid)
         {
@@ -178,6 +179,8 @@ public static class NetworkNamespace
             return false;
         }
     }
+
+    private static string FileOf(string name) => name.StartsWith('/') ? name : PathOf(name);
 
     private static string PathOf(string name) =>
         name.Length is > 0 and < 256 && !name.Contains('/', StringComparison.Ordinal) && name is not ("." or "..")

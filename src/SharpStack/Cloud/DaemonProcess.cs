@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Net.Sockets;
 using SharpStack.CommandLine;
+using SharpStack.LinuxHost.Processes;
 using SharpStack.Machine;
 
 namespace SharpStack.Cloud;

@@ -62,24 +62,36 @@ internal static class KeystoneCommands
     }
 
     /// <summary>Makes an empty cloud usable: the administrator, the services' own users, the catalogue. A second time it mends what is missing or has moved.</summary>
-    public static async Task BootstrapAsync(CloudLayout layout, CloudSettings settings, TimeProvider time, CancellationToken cancellationToken)
+    public static Task BootstrapAsync(CloudLayout layout, CloudSettings settings, TimeProvider time, CancellationToken cancellationToken)
     {
-        await using var host = Open(CloudOptions.Of(layout, settings, null, time));
+        var ports = settings.Ports;
+        var secrets = settings.Secrets;
+        return BootstrapAsync(
+            CloudOptions.Of(layout, settings, null, time),
+            secrets.Admin,
+            settings.AuthUrl,
+            [
+                new ServiceRegistration("glance", secrets.Glance, "image", Url: settings.Url(ports.Image)),
+                new ServiceRegistration("placement", secrets.Placement, "placement", Url: settings.Url(ports.Placement)),
+                new ServiceRegistration("nova", secrets.Nova, "compute", Url: $"{settings.Url(ports.Compute)}/v2.1"),
+                new ServiceRegistration("neutron", secrets.Neutron, "network", Url: settings.Url(ports.Network)),
+            ],
+            cancellationToken);
+    }
+
+    /// <inheritdoc cref="BootstrapAsync(CloudLayout, CloudSettings, TimeProvider, CancellationToken)"/>
+    public static async Task BootstrapAsync(
+        HostOptions options, string adminPassword, string authUrl, IReadOnlyList<ServiceRegistration> services, CancellationToken cancellationToken)
+    {
+        await using var host = Open(options);
         var bootstrap = host.Services.GetRequiredService<KeystoneBootstrap>();
         await bootstrap.RunAsync(
-            new BootstrapSettings(settings.Secrets.Admin)
-            {
-                Region = CloudConfiguration.Region, PublicUrl = settings.AuthUrl, InternalUrl = settings.AuthUrl, AdminUrl = settings.AuthUrl,
-            },
-            cancellationToken);
-        var ports = settings.Ports;
+            new BootstrapSettings(adminPassword) { Region = CloudConfiguration.Region, PublicUrl = authUrl, InternalUrl = authUrl, AdminUrl = authUrl }, cancellationToken);
         await bootstrap.RegisterServicesAsync(
-            [
-                new ServiceRegistration("glance", settings.Secrets.Glance, "image", Url: settings.Url(ports.Image), Description: "OpenStack Image"),
-                new ServiceRegistration("placement", settings.Secrets.Placement, "placement", Url: settings.Url(ports.Placement), Description: "Placement API"),
-                new ServiceRegistration("nova", settings.Secrets.Nova, "compute", Url: $"{settings.Url(ports.Compute)}/v2.1", Description: "OpenStack Compute"),
-                new ServiceRegistration("neutron", settings.Secrets.Neutron, "network", Url: settings.Url(ports.Network), Description: "OpenStack Networking"),
-            ],
+            services.Select(service => service with
+            {
+                Description = service.Type switch { "image" => "OpenStack Image", "placement" => "Placement API", "compute" => "OpenStack Compute", _ => "OpenStack Networking" },
+            }),
             CloudConfiguration.Region,
             cancellationToken);
     }

@@ -1,6 +1,8 @@
 using System.Net;
+using System.Net.Sockets;
 using SharpStack.CommandLine;
 using SharpStack.Demo;
+using SharpStack.Lab.Definitions;
 using SharpStack.Machine;
 
 namespace SharpStack.Cloud;
@@ -75,14 +77,35 @@ internal sealed class UpCommand
             Say($"the cloud runs already, as process {new DaemonProcess(layout, settings, time).Running?.Id}");
         }
 
-        IReadOnlyList<(string Name, string Address)> servers = [];
+        IReadOnlyList<DemoInstance> servers = [];
         if (!arguments.Has("--no-demo"))
         {
             using var admin = await OpenStackClient.LogInAsync(settings.AuthUrl, "admin", settings.Secrets.Admin, "admin", cancellationToken);
-            servers = await new DemoCloud(layout, settings, time, Say).RunAsync(admin, arguments.Value("--image"), cancellationToken);
+            servers = await new DemoCloud(Demo(settings), time, Say).RunAsync(admin, cancellationToken);
         }
 
         Summarise(settings, servers);
+    }
+
+    /// <summary>The labs' first demo, on the flat network that this machine is on.</summary>
+    private DemoSettings Demo(CloudSettings settings)
+    {
+        var flat = settings.Flat;
+        var network = new DemoNetwork("demo-network", new DemoSubnet("demo-subnet", flat.Cidr, flat.Gateway, flat.First, flat.Last)) { Type = "flat", External = true, Shared = true };
+        return new DemoSettings
+        {
+            Plan = new DemoPlan([network], [new DemoServer("demo-instance-1", network.Name), new DemoServer("demo-instance-2", network.Name)])
+            {
+                FlavorMemory = 512, PhysicalNetwork = CloudConfiguration.PhysicalNetwork,
+            },
+            Password = settings.Secrets.Demo,
+            KeyFile = layout.DemoKey,
+            LogIn = stop => OpenStackClient.LogInAsync(settings.AuthUrl, "demo", settings.Secrets.Demo, "demo", stop),
+            ImageFile = arguments.Value("--image"),
+            Log = layout.Log,
+            Reach = _ => new Socket(SocketType.Stream, ProtocolType.Tcp),
+            Fake = settings.Fake,
+        };
     }
 
     private CloudSettings Choose(CloudSettings? before)
@@ -152,7 +175,7 @@ internal sealed class UpCommand
         return settings;
     }
 
-    private void Summarise(CloudSettings settings, IReadOnlyList<(string Name, string Address)> servers)
+    private void Summarise(CloudSettings settings, IReadOnlyList<DemoInstance> servers)
     {
         Say("the cloud is up");
         var output = Console.Out;

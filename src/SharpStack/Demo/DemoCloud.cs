@@ -1,36 +1,103 @@
 using System.Net.Sockets;
 using System.Text.Json.Nodes;
-using SharpStack.Cloud;
 using SharpStack.CommandLine;
-using SharpStack.Machine;
+using SharpStack.Lab;
+using SharpStack.Lab.Definitions;
+using SharpStack.LinuxHost.Processes;
 
 namespace SharpStack.Demo;
 
+/// <summary>What the demo makes, and how it reaches the cloud.</summary>
+internal sealed record DemoSettings
+{
+    public required DemoPlan Plan { get; init; }
+
+    /// <summary>The password of the user demo.</summary>
+    public required string Password { get; init; }
+
+    /// <summary>The file of the private key, which is made where it is missing.</summary>
+    public required string KeyFile { get; init; }
+
+    /// <summary>Opens a session as the user demo in the project demo.</summary>
+    public required Func<CancellationToken, Task<OpenStackClient>> LogIn { get; init; }
+
+    /// <summary>The guest's qcow2 image; null for an empty disk, which the fake driver never reads.</summary>
+    public string? ImageFile { get; init; }
+
+    /// <summary>Where to read what went wrong.</summary>
+    public required string Log { get; init; }
+
+    /// <summary>A socket from which the servers of a network are reached; null where they are not, and their console says that they have booted.</summary>
+    public required Func<DemoNetwork, Socket?> Reach { get; init; }
+
+    /// <summary>Whether servers are those of the fake driver, which answer nobody.</summary>
+    public bool Fake { get; init; }
+}
+
+/// <summary>A server that the demo made or found.</summary>
+internal sealed record DemoInstance(string Name, string Network, string NetworkId, string Address);
+
 /// <summary>
-/// The demo: a project with a user, an image, a flat network that this host is on, a flavor, and two instances with a key that answer to ping and SSH.
-/// All through the public APIs; each step takes what is there already.
+/// The demo: a project with a user, an image, networks, a flavor, and instances with a key that answer to ping and SSH. All through the public APIs; each step
+/// takes what is there already.
 /// </summary>
-internal sealed class DemoCloud(CloudLayout layout, CloudSettings settings, TimeProvider time, Action<string> say)
+internal sealed class DemoCloud(DemoSettings settings, TimeProvider time, Action<string> say)
 {
     private static readonly TimeSpan ActiveBound = TimeSpan.FromMinutes(4);
-    private static readonly TimeSpan SshBound = TimeSpan.FromMinutes(4);
+    private static readonly TimeSpan AnswerBound = TimeSpan.FromMinutes(4);
 
     /// <param name="admin">The administrator's session.</param>
-    /// <param name="imageFile">The guest's qcow2 image; null with the fake driver.</param>
-    /// <returns>The instances' names and addresses.</returns>
-    public async Task<IReadOnlyList<(string Name, string Address)>> RunAsync(OpenStackClient admin, string? imageFile, CancellationToken cancellationToken)
+    public async Task<IReadOnlyList<DemoInstance>> RunAsync(OpenStackClient admin, CancellationToken cancellationToken)
     {
         await EnsureProjectAsync(admin, cancellationToken);
-        await EnsureImageAsync(admin, imageFile, cancellationToken);
-        var network = await EnsureNetworkAsync(admin, cancellationToken);
+        await EnsureImageAsync(admin, settings.ImageFile, say, cancellationToken);
         await admin.FindOrCreateAsync("compute", "/flavors", "flavors", "m1.nano", () => admin.PostAsync("compute", "/flavors", new JsonObject
         {
-            ["flavor"] = new JsonObject { ["name"] = "m1.nano", ["ram"] = 512, ["vcpus"] = 1, ["disk"] = 1 },
+            ["flavor"] = new JsonObject { ["name"] = "m1.nano", ["ram"] = settings.Plan.FlavorMemory, ["vcpus"] = 1, ["disk"] = 1 },
         }, cancellationToken), cancellationToken);
 
-        using var demo = await OpenStackClient.LogInAsync(settings.AuthUrl, "demo", settings.Secrets.Demo, "demo", cancellationToken);
+        using var demo = await settings.LogIn(cancellationToken);
         await EnsureAccessAsync(demo, cancellationToken);
-        return await EnsureServersAsync(demo, network, cancellationToken);
+        var networks = new Dictionary<string, string>();
+        foreach (var network in settings.Plan.Networks)
+        {
+            networks[network.Name] = await EnsureNetworkAsync(network.Type is null ? demo : admin, network, cancellationToken);
+        }
+
+        return await EnsureServersAsync(demo, networks, cancellationToken);
+    }
+
+    /// <summary>Uploads the public image cirros where there is none.</summary>
+    public static async Task EnsureImageAsync(OpenStackClient admin, string? imageFile, Action<string> say, CancellationToken cancellationToken)
+    {
+        var images = await admin.GetAsync("image", "/v2/images?name=cirros&status=active", cancellationToken);
+        if (images["images"]!.AsArray().Count > 0)
+        {
+            return;
+        }
+
+        say("image cirros");
+        var file = imageFile ?? Path.GetTempFileName();
+        try
+        {
+            if (imageFile is null)
+            {
+                DemoImage.Write(file);
+            }
+
+            var image = await admin.PostAsync("image", "/v2/images", new JsonObject
+            {
+                ["name"] = "cirros", ["disk_format"] = "qcow2", ["container_format"] = "bare", ["visibility"] = "public",
+            }, cancellationToken);
+            await admin.UploadAsync($"/v2/images/{image["id"]}/file", file, cancellationToken);
+        }
+        finally
+        {
+            if (imageFile is null)
+            {
+                File.Delete(file);
+            }
+        }
     }
 
     private async Task EnsureProjectAsync(OpenStackClient admin, CancellationToken cancellationToken)
@@ -44,56 +111,46 @@ internal sealed class DemoCloud(CloudLayout layout, CloudSettings settings, Time
         var user = await admin.FindOrCreateAsync("identity", "/users?name=demo", "users", "demo", async () =>
             (await admin.PostAsync("identity", "/users", new JsonObject
             {
-                ["user"] = new JsonObject { ["name"] = "demo", ["domain_id"] = "default", ["description"] = "Sample user", ["password"] = settings.Secrets.Demo },
+                ["user"] = new JsonObject { ["name"] = "demo", ["domain_id"] = "default", ["description"] = "Sample user", ["password"] = settings.Password },
             }, cancellationToken))["user"]!, cancellationToken);
         var roles = await admin.GetAsync("identity", "/roles?name=member", cancellationToken);
         await admin.PutAsync("identity", $"/projects/{project["id"]}/users/{user["id"]}/roles/{roles["roles"]![0]!["id"]}", cancellationToken);
     }
 
-    private async Task EnsureImageAsync(OpenStackClient admin, string? imageFile, CancellationToken cancellationToken)
+    /// <returns>The network's id.</returns>
+    private async Task<string> EnsureNetworkAsync(OpenStackClient owner, DemoNetwork plan, CancellationToken cancellationToken)
     {
-        var images = await admin.GetAsync("image", "/v2/images?name=cirros&status=active", cancellationToken);
-        if (images["images"]!.AsArray().Count > 0)
+        var network = await owner.FindOrCreateAsync("network", $"/v2.0/networks?name={plan.Name}", "networks", plan.Name, async () =>
         {
-            return;
-        }
-
-        say("demo: image cirros");
-        var file = imageFile ?? Path.Combine(layout.Run, "demo.qcow2");
-        if (imageFile is null)
-        {
-            DemoImage.Write(file);
-        }
-
-        var image = await admin.PostAsync("image", "/v2/images", new JsonObject
-        {
-            ["name"] = "cirros", ["disk_format"] = "qcow2", ["container_format"] = "bare", ["visibility"] = "public",
-        }, cancellationToken);
-        await admin.UploadAsync($"/v2/images/{image["id"]}/file", file, cancellationToken);
-    }
-
-    private async Task<string> EnsureNetworkAsync(OpenStackClient admin, CancellationToken cancellationToken)
-    {
-        var flat = settings.Flat;
-        var network = await admin.FindOrCreateAsync("network", "/v2.0/networks?name=demo-network", "networks", "demo-network", async () =>
-        {
-            say($"demo: network demo-network, {flat.Cidr}");
-            return (await admin.PostAsync("network", "/v2.0/networks", new JsonObject
+            say($"demo: network {plan.Name}, {plan.Subnet.Cidr}");
+            var body = new JsonObject { ["name"] = plan.Name, ["shared"] = plan.Shared, ["router:external"] = plan.External };
+            if (plan.Type is { } type)
             {
-                ["network"] = new JsonObject
-                {
-                    ["name"] = "demo-network", ["shared"] = true, ["router:external"] = true,
-                    ["provider:network_type"] = "flat", ["provider:physical_network"] = CloudConfiguration.PhysicalNetwork,
-                },
-            }, cancellationToken))["network"]!;
+                body["provider:network_type"] = type;
+                body["provider:physical_network"] = settings.Plan.PhysicalNetwork;
+            }
+            else
+            {
+                // What belongs to the provider is not for a project to say.
+                body.Remove("shared");
+                body.Remove("router:external");
+            }
+
+            if (plan.Segment is { } segment)
+            {
+                body["provider:segmentation_id"] = segment;
+            }
+
+            return (await owner.PostAsync("network", "/v2.0/networks", new JsonObject { ["network"] = body }, cancellationToken))["network"]!;
         }, cancellationToken);
         var id = (string)network["id"]!;
-        await admin.FindOrCreateAsync("network", $"/v2.0/subnets?network_id={id}", "subnets", "demo-subnet", () => admin.PostAsync("network", "/v2.0/subnets", new JsonObject
+        var subnet = plan.Subnet;
+        await owner.FindOrCreateAsync("network", $"/v2.0/subnets?network_id={id}", "subnets", subnet.Name, () => owner.PostAsync("network", "/v2.0/subnets", new JsonObject
         {
             ["subnet"] = new JsonObject
             {
-                ["name"] = "demo-subnet", ["network_id"] = id, ["ip_version"] = 4, ["cidr"] = flat.Cidr, ["gateway_ip"] = flat.Gateway,
-                ["allocation_pools"] = new JsonArray(new JsonObject { ["start"] = flat.First, ["end"] = flat.Last }),
+                ["name"] = subnet.Name, ["network_id"] = id, ["ip_version"] = 4, ["cidr"] = subnet.Cidr, ["gateway_ip"] = subnet.Gateway,
+                ["allocation_pools"] = new JsonArray(new JsonObject { ["start"] = subnet.First, ["end"] = subnet.Last }),
             },
         }, cancellationToken), cancellationToken);
         return id;
@@ -121,7 +178,7 @@ internal sealed class DemoCloud(CloudLayout layout, CloudSettings settings, Time
             }, cancellationToken);
         }
 
-        var publicKey = DemoKey.Ensure(layout);
+        var publicKey = DemoKey.Ensure(settings.KeyFile);
         var pairs = await demo.GetAsync("compute", "/os-keypairs", cancellationToken);
         if (!pairs["keypairs"]!.AsArray().Any(pair => (string)pair!["keypair"]!["name"]! == "demo-key"))
         {
@@ -132,55 +189,50 @@ internal sealed class DemoCloud(CloudLayout layout, CloudSettings settings, Time
         }
     }
 
-    private async Task<IReadOnlyList<(string Name, string Address)>> EnsureServersAsync(OpenStackClient demo, string network, CancellationToken cancellationToken)
+    private async Task<IReadOnlyList<DemoInstance>> EnsureServersAsync(OpenStackClient demo, Dictionary<string, string> networks, CancellationToken cancellationToken)
     {
         var images = await demo.GetAsync("image", "/v2/images?name=cirros&status=active", cancellationToken);
         var flavors = await demo.GetAsync("compute", "/flavors", cancellationToken);
         var flavor = flavors["flavors"]!.AsArray().Single(item => (string)item!["name"]! == "m1.nano")!["id"]!;
         var servers = await demo.GetAsync("compute", "/servers", cancellationToken);
-        var ids = new List<(string Name, string Id)>();
-        foreach (var name in new[] { "demo-instance-1", "demo-instance-2" })
+        var ids = new List<(DemoServer Plan, string Id)>();
+        foreach (var plan in settings.Plan.Servers)
         {
-            var server = servers["servers"]!.AsArray().FirstOrDefault(item => (string)item!["name"]! == name);
+            var server = servers["servers"]!.AsArray().FirstOrDefault(item => (string)item!["name"]! == plan.Name);
             if (server is null)
             {
-                say($"demo: server {name}");
+                say($"demo: server {plan.Name}");
                 server = (await demo.PostAsync("compute", "/servers", new JsonObject
                 {
                     ["server"] = new JsonObject
                     {
-                        ["name"] = name, ["imageRef"] = (string)images["images"]![0]!["id"]!, ["flavorRef"] = (string)flavor!,
-                        ["networks"] = new JsonArray(new JsonObject { ["uuid"] = network }), ["key_name"] = "demo-key",
+                        ["name"] = plan.Name, ["imageRef"] = (string)images["images"]![0]!["id"]!, ["flavorRef"] = (string)flavor!,
+                        ["networks"] = new JsonArray(new JsonObject { ["uuid"] = networks[plan.Network] }), ["key_name"] = "demo-key",
                         ["security_groups"] = new JsonArray(new JsonObject { ["name"] = "default" }),
                     },
                 }, cancellationToken))["server"]!;
             }
 
-            ids.Add((name, (string)server["id"]!));
+            ids.Add((plan, (string)server["id"]!));
         }
 
-        var addresses = new List<(string Name, string Address)>();
-        foreach (var (name, id) in ids)
+        var instances = new List<DemoInstance>();
+        foreach (var (plan, id) in ids)
         {
-            var address = await ActiveAddressAsync(demo, name, id, cancellationToken);
-            say($"demo: {name} is active at {address}");
-            addresses.Add((name, address));
+            var address = await ActiveAddressAsync(demo, plan.Name, id, cancellationToken);
+            say($"demo: {plan.Name} is active at {address}");
+            instances.Add(new DemoInstance(plan.Name, plan.Network, networks[plan.Network], address));
         }
 
         if (!settings.Fake)
         {
-            foreach (var (name, address) in addresses)
+            foreach (var (instance, (plan, id)) in instances.Zip(ids))
             {
-                if (!await Wait.UntilAsync(() => AnswersSshAsync(address, cancellationToken), SshBound, time, cancellationToken))
-                {
-                    throw new CommandException($"{name} does not answer SSH at {address}: see 'openstack console log show {name}' as demo, and {layout.Log}");
-                }
-
-                say($"demo: {name} answers SSH");
+                await AwaitAnswerAsync(demo, instance, id, settings.Plan.Networks.Single(network => network.Name == plan.Network), cancellationToken);
             }
         }
 
-        return addresses;
+        return instances;
     }
 
     private async Task<string> ActiveAddressAsync(OpenStackClient demo, string name, string id, CancellationToken cancellationToken)
@@ -200,21 +252,42 @@ internal sealed class DemoCloud(CloudLayout layout, CloudSettings settings, Time
             "ACTIVE" => (string)server["addresses"]!.AsObject().Single().Value![0]!["addr"]!,
             "SHUTOFF" => throw new CommandException($"{name} is stopped: start it with 'openstack server start {name}' as demo"),
             _ when settled => throw new CommandException($"{name} is in ERROR: {server["fault"]?["message"] ?? "no reason given"}"),
-            var status => throw new CommandException($"{name} is still {status}: see {layout.Log}"),
+            var status => throw new CommandException($"{name} is still {status}: see {settings.Log}"),
         };
     }
 
+    private async Task AwaitAnswerAsync(OpenStackClient demo, DemoInstance instance, string id, DemoNetwork network, CancellationToken cancellationToken)
+    {
+        using var probe = settings.Reach(network);
+        var (what, answers) = probe is not null
+            ? ("answers SSH", (Func<Task<bool>>)(() => AnswersSshAsync(network, instance.Address, cancellationToken)))
+            : ("has booted", () => HasBootedAsync(demo, id, cancellationToken));
+        if (!await Wait.UntilAsync(answers, AnswerBound, time, cancellationToken))
+        {
+            throw new CommandException($"{instance.Name} at {instance.Address}: it never {what}; see 'openstack console log show {instance.Name}' as demo, and {settings.Log}");
+        }
+
+        say($"demo: {instance.Name} {what}");
+    }
+
+    private static async Task<bool> HasBootedAsync(OpenStackClient demo, string id, CancellationToken cancellationToken)
+    {
+        var console = await demo.PostAsync("compute", $"/servers/{id}/action", new JsonObject { ["os-getConsoleOutput"] = new JsonObject { ["length"] = null } }, cancellationToken);
+        return ((string?)console["output"] ?? "").Contains("login:", StringComparison.Ordinal);
+    }
+
     /// <summary>Whether an SSH server introduces itself.</summary>
-    private static async Task<bool> AnswersSshAsync(string address, CancellationToken cancellationToken)
+    private async Task<bool> AnswersSshAsync(DemoNetwork network, string address, CancellationToken cancellationToken)
     {
         using var bounded = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
         bounded.CancelAfter(TimeSpan.FromSeconds(3));
         try
         {
-            using var client = new TcpClient();
-            await client.ConnectAsync(address, 22, bounded.Token);
+            using var socket = settings.Reach(network)!;
+            await socket.ConnectAsync(address, 22, bounded.Token);
+            await using var stream = new NetworkStream(socket);
             var banner = new byte[4];
-            await client.GetStream().ReadExactlyAsync(banner, bounded.Token);
+            await stream.ReadExactlyAsync(banner, bounded.Token);
             return banner.AsSpan().SequenceEqual("SSH-"u8);
         }
         catch (Exception failure) when (failure is IOException or SocketException || (failure is OperationCanceledException && !cancellationToken.IsCancellationRequested))

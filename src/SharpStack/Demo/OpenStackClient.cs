@@ -25,10 +25,14 @@ internal sealed class OpenStackClient : IDisposable
 
     public string UserId { get; }
 
-    public static async Task<OpenStackClient> LogInAsync(string authUrl, string user, string password, string project, CancellationToken cancellationToken)
+    /// <param name="authUrl">Keystone's, with its version.</param>
+    /// <param name="connect">Opens the connections, where names and networks are not this process's own.</param>
+    public static async Task<OpenStackClient> LogInAsync(
+        string authUrl, string user, string password, string project, CancellationToken cancellationToken,
+        Func<SocketsHttpConnectionContext, CancellationToken, ValueTask<Stream>>? connect = null)
     {
         static JsonObject Domain() => new() { ["name"] = "Default" };
-        var http = new HttpClient(new SocketsHttpHandler { UseProxy = false }) { Timeout = TimeSpan.FromSeconds(100) };
+        var http = new HttpClient(new SocketsHttpHandler { UseProxy = false, ConnectCallback = connect }) { Timeout = TimeSpan.FromSeconds(100) };
         var request = new JsonObject
         {
             ["auth"] = new JsonObject

@@ -3,6 +3,7 @@ using System.Net.NetworkInformation;
 using System.Runtime.InteropServices;
 using SharpStack.Cloud;
 using SharpStack.CommandLine;
+using SharpStack.LinuxHost.Processes;
 using SharpStack.Machine;
 
 namespace SharpStack.Doctor;

@@ -1,4 +1,5 @@
 using System.Net.Sockets;
+using SharpStack.LinuxHost.Processes;
 
 namespace SharpStack.Machine;
 

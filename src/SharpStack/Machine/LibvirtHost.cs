@@ -1,6 +1,7 @@
 using System.Security;
 using SharpStack.Cloud;
 using SharpStack.CommandLine;
+using SharpStack.LinuxHost.Processes;
 
 namespace SharpStack.Machine;
 

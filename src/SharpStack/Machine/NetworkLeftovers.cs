@@ -1,4 +1,5 @@
 using SharpStack.Cloud;
+using SharpStack.LinuxHost.Processes;
 
 namespace SharpStack.Machine;
 

@@ -1,5 +1,6 @@
 using SharpStack.Cloud;
 using SharpStack.CommandLine;
+using SharpStack.LinuxHost.Processes;
 
 namespace SharpStack.Machine;
 

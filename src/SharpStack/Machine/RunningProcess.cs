@@ -1,4 +1,5 @@
 using System.Globalization;
+using SharpStack.LinuxHost.Processes;
 
 namespace SharpStack.Machine;
 

@@ -1,25 +1,25 @@
 using System.Buffers.Binary;
 using System.Security.Cryptography;
 using System.Text;
-using SharpStack.Cloud;
 
-namespace SharpStack.Demo;
+namespace SharpStack.Lab;
 
 /// <summary>The SSH key pair of the demo's instances: RSA of 2048 bits, in the forms that ssh reads.</summary>
-internal static class DemoKey
+public static class DemoKey
 {
     /// <summary>Makes the pair where it is not there yet.</summary>
+    /// <param name="path">The private key's file, for its owner alone; the public one has <c>.pub</c> at the end.</param>
     /// <returns>The public key's line.</returns>
-    public static string Ensure(CloudLayout layout)
+    public static string Ensure(string path)
     {
         using var key = RSA.Create(2048);
-        if (File.Exists(layout.DemoKey))
+        if (File.Exists(path))
         {
-            key.ImportFromPem(File.ReadAllText(layout.DemoKey));
+            key.ImportFromPem(File.ReadAllText(path));
         }
         else
         {
-            CloudLayout.WriteSecret(layout.DemoKey, key.ExportRSAPrivateKeyPem() + "\n");
+            LabLayout.Write(path, key.ExportRSAPrivateKeyPem() + "\n", UnixFileMode.UserRead | UnixFileMode.UserWrite);
         }
 
         var parameters = key.ExportParameters(includePrivateParameters: false);
@@ -29,7 +29,7 @@ internal static class DemoKey
         // A number is signed on the wire: its first bit is kept clear.
         Append(blob, [0, .. parameters.Modulus!]);
         var line = $"ssh-rsa {Convert.ToBase64String(blob.ToArray())} demo-key";
-        File.WriteAllText(layout.DemoKey + ".pub", line + "\n");
+        File.WriteAllText(path + ".pub", line + "\n");
         return line;
     }
 

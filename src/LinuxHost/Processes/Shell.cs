@@ -1,17 +1,16 @@
 using System.ComponentModel;
 using System.Diagnostics;
-using SharpStack.CommandLine;
 
-namespace SharpStack.Machine;
+namespace SharpStack.LinuxHost.Processes;
 
 /// <summary>What a finished program left.</summary>
-internal sealed record ShellOutcome(int ExitCode, string Output, string Error)
+public sealed record ShellOutcome(int ExitCode, string Output, string Error)
 {
     public bool Succeeded => ExitCode == 0;
 }
 
 /// <summary>Runs programs of the machine for the set-up commands; the services themselves start none an operation.</summary>
-internal static class Shell
+public static class Shell
 {
     /// <returns>Its outcome; exit code 127 where the program is not there.</returns>
     public static async Task<ShellOutcome> TryAsync(string program, IEnumerable<string> arguments, CancellationToken cancellationToken)
@@ -43,37 +42,16 @@ internal static class Shell
     }
 
     /// <returns>What it printed.</returns>
-    /// <exception cref="CommandException">It failed; the message has its words.</exception>
+    /// <exception cref="ShellException">It failed; the message has its words.</exception>
     public static async Task<string> RunAsync(string program, IEnumerable<string> arguments, CancellationToken cancellationToken)
     {
         var list = arguments.ToArray();
         var outcome = await TryAsync(program, list, cancellationToken);
         return outcome.Succeeded
             ? outcome.Output
-            : throw new CommandException($"'{program} {string.Join(' ', list)}' failed ({outcome.ExitCode}): {(outcome.Error.Length > 0 ? outcome.Error : outcome.Output).Trim()}");
+            : throw new ShellException($"'{program} {string.Join(' ', list)}' failed ({outcome.ExitCode}): {(outcome.Error.Length > 0 ? outcome.Error : outcome.Output).Trim()}");
     }
 }
 
-/// <summary>Waits for a state of the machine, never for a time to pass.</summary>
-internal static class Wait
-{
-    private static readonly TimeSpan Step = TimeSpan.FromMilliseconds(100);
-
-    /// <returns>Whether the condition came true within the bound.</returns>
-    public static async Task<bool> UntilAsync(Func<Task<bool>> condition, TimeSpan bound, TimeProvider time, CancellationToken cancellationToken)
-    {
-        var start = time.GetTimestamp();
-        using var timer = new PeriodicTimer(Step, time);
-        while (!await condition())
-        {
-            if (time.GetElapsedTime(start) > bound)
-            {
-                return false;
-            }
-
-            await timer.WaitForNextTickAsync(cancellationToken);
-        }
-
-        return true;
-    }
-}
+/// <summary>A program of the machine failed; the message has its name, its arguments and its words.</summary>
+public sealed class ShellException(string message) : Exception(message);

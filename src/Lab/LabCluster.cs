@@ -1,0 +1,314 @@
+using SharpStack.Lab.Configuration;
+using SharpStack.Lab.Definitions;
+using SharpStack.Lab.Fabric;
+using SharpStack.Lab.Nodes;
+using SharpStack.LinuxHost.Namespaces;
+using SharpStack.LinuxHost.Processes;
+
+namespace SharpStack.Lab;
+
+/// <summary>What the machine offers, and who tells the user of progress.</summary>
+/// <param name="Virtualization"><c>qemu</c> or <c>kvm</c>.</param>
+/// <param name="Datapath"><c>netdev</c> or <c>system</c>.</param>
+public sealed record LabMachine(string Virtualization, string Datapath, LabProgram Program, TimeProvider Time, Action<string> Say);
+
+/// <summary>
+/// The cluster: its nodes, their wires and services. Every operation looks at what is there and does what is missing, so that each can be repeated after any crash.
+/// </summary>
+public sealed class LabCluster
+{
+    /// <summary>The node that stands for the machine on which the labs' virtual machines run.</summary>
+    public const string HostName = "host";
+
+    private const string ProviderBridge = "br-phys";
+    private static readonly TimeSpan EngineBound = TimeSpan.FromSeconds(90);
+    private static readonly TimeSpan StopBound = TimeSpan.FromSeconds(15);
+    private static readonly TimeSpan EndBound = TimeSpan.FromSeconds(20);
+
+    private readonly LabLayout layout;
+    private readonly LabMachine machine;
+    private readonly NodeServices services;
+    private readonly NodeContainer wires;
+    private readonly LabFabric fabric;
+    private readonly Dictionary<string, NodeContainer> containers;
+
+    public LabCluster(LabDefinition lab, LabLayout layout, LabState state, LabMachine machine)
+    {
+        this.layout = layout;
+        this.machine = machine;
+        Lab = lab;
+        State = state;
+        services = new NodeServices(lab, machine.Program);
+        wires = Container(LabFabric.Name);
+        fabric = new LabFabric(lab, wires);
+        Host = new LabNode(HostName, lab.Networks.First(network => network.Host is not null).Host!.Split('/')[0], LabRoles.None,
+            [.. lab.Networks.Where(network => network.Host is not null).Select(network => new LabInterface(network.Name, network.HostDevice, network.Host))]);
+        containers = Nodes.ToDictionary(node => node.Name, node => Container(node.Name));
+    }
+
+    public LabDefinition Lab { get; }
+
+    public LabState State { get; private set; }
+
+    /// <summary>The lab host as a node.</summary>
+    public LabNode Host { get; }
+
+    /// <summary>The lab's nodes, and the lab host where it is a node too.</summary>
+    public IReadOnlyList<LabNode> Nodes => State.Attached ? Lab.Nodes : [.. Lab.Nodes, Host];
+
+    /// <summary>The services of the lab that the program does not have yet.</summary>
+    public IReadOnlyList<string> MissingServices => services.Missing;
+
+    /// <summary>The container of a node.</summary>
+    /// <exception cref="LabException">There is no such node.</exception>
+    public NodeContainer this[string node] =>
+        containers.GetValueOrDefault(node) ?? throw new LabException($"lab {Lab.Number} has no node {node}: it has {string.Join(", ", containers.Keys)}");
+
+    /// <summary>What runs on a node by definition.</summary>
+    public IReadOnlyList<NodeService> ServicesOf(LabNode node) => services.Of(node);
+
+    public bool IsCut(string node) => !fabric.IsConnected(node, "mgmt");
+
+    /// <summary>Makes all of it run: nodes, wires, engines, switches, the first users, the services.</summary>
+    public async Task UpAsync(CancellationToken cancellationToken)
+    {
+        layout.Create();
+        LabLayout.Write(layout.InitScript, NodeScripts.Init, UnixFileMode.UserRead | UnixFileMode.UserWrite);
+        DemoKey.Ensure(layout.DemoKey);
+        foreach (var node in Lab.Nodes.Where(node => !State.HostIds.ContainsKey(node.Name)))
+        {
+            State.HostIds[node.Name] = Guid.NewGuid();
+        }
+
+        State.Save(layout);
+        await wires.EnsureAsync(bare: true, cancellationToken);
+        fabric.EnsureBridges();
+        var started = await Task.WhenAll(Nodes.Select(node => EnsureNodeAsync(node, cancellationToken)));
+        if (State.Attached)
+        {
+            fabric.Wire(HostName, Host.Interfaces, "/proc/self/ns/net");
+        }
+
+        machine.Say($"{started.Count(fresh => fresh)} of {Nodes.Count} nodes started: {string.Join(", ", Nodes.Select(node => node.Name))}");
+        var controller = Lab.Controller;
+        var hosts = Task.WhenAll(Lab.Nodes.Where(node => node.HasSwitch).Select(node => EnsureHostAsync(node, cancellationToken)));
+        await StartMissingAsync(controller, ServiceGroup.Engine, cancellationToken);
+        await AwaitEngineAsync(controller, "mariadb", cancellationToken);
+        if (!State.Bootstrapped)
+        {
+            // The password comes from the file that holds it: an argument could be read by others.
+            await this[controller.Name].RunAsync(
+                ["sh", "-c", ". /var/lib/lab/admin-openrc; OS_BOOTSTRAP_PASSWORD=$OS_PASSWORD exec \"$@\"", "sh", machine.Program.Path, "lab", "bootstrap", "--config-dir", "/etc"], cancellationToken);
+            State = State with { Bootstrapped = true };
+            State.Save(layout);
+            machine.Say("schemas, first users and catalogue are made");
+        }
+
+        await AwaitEngineAsync(controller, "rabbitmq", cancellationToken);
+        await hosts;
+        var counts = await Task.WhenAll(Lab.Nodes.Select(node => StartMissingAsync(node, ServiceGroup.Cloud, cancellationToken)));
+        machine.Say($"{counts.Sum()} services started");
+    }
+
+    /// <summary>Starts a node again, or one service.</summary>
+    public async Task StartAsync(LabNode node, NodeService? service, CancellationToken cancellationToken)
+    {
+        if (service is not null)
+        {
+            if (!new LabProcesses(layout).ServicesOf(node.Name).ContainsKey(service.Name))
+            {
+                await this[node.Name].StartAsync(service, cancellationToken);
+            }
+
+            return;
+        }
+
+        await EnsureNodeAsync(node, cancellationToken);
+        await StartMissingAsync(node, ServiceGroup.Engine, cancellationToken);
+        if (node.HasSwitch)
+        {
+            await EnsureHostAsync(node, cancellationToken);
+        }
+
+        if (node.Roles.HasFlag(LabRoles.Controller))
+        {
+            await AwaitEngineAsync(node, "mariadb", cancellationToken);
+            await AwaitEngineAsync(node, "rabbitmq", cancellationToken);
+        }
+
+        await StartMissingAsync(node, ServiceGroup.Cloud, cancellationToken);
+    }
+
+    /// <summary>Kills a node as if its plug were pulled: every process in it ends at once.</summary>
+    public async Task KillNodeAsync(string node, CancellationToken cancellationToken)
+    {
+        _ = this[node];
+        await EndAsync([node], cancellationToken);
+    }
+
+    /// <summary>Ends a service.</summary>
+    /// <param name="gracefully">Whether it is asked to end; otherwise it is killed.</param>
+    /// <param name="restart">Whether its supervisor starts it again.</param>
+    public async Task EndServiceAsync(string node, NodeService service, bool gracefully, bool restart, CancellationToken cancellationToken)
+    {
+        if (!new LabProcesses(layout).ServicesOf(node).TryGetValue(service.Name, out var running))
+        {
+            throw new LabException($"{service.Name} does not run on {node}");
+        }
+
+        if (gracefully)
+        {
+            // Told to end, the supervisor tells the service.
+            (restart && running.Process is not null ? running.Process : running.Supervisor).Signal(ManagedProcess.Terminate);
+        }
+        else
+        {
+            if (!restart)
+            {
+                running.Supervisor.Signal(ManagedProcess.Kill);
+            }
+
+            foreach (var process in service.OwnsChildren ? running.Family : running.Process is null ? [] : [running.Process])
+            {
+                process.Signal(ManagedProcess.Kill);
+            }
+        }
+
+        var watched = running.Process ?? running.Supervisor;
+        if (!await Wait.UntilAsync(() => Task.FromResult(!watched.IsRunning), EndBound, machine.Time, cancellationToken))
+        {
+            throw new LabException($"{service.Name} on {node} did not end within {EndBound.TotalSeconds} s");
+        }
+    }
+
+    /// <summary>Cuts a node off the management network, or joins it again.</summary>
+    public void Connect(string node, bool connected)
+    {
+        _ = this[node];
+        fabric.Connect(node, "mgmt", connected);
+    }
+
+    /// <summary>The service of that name, on a node or, where only one node has it, on that.</summary>
+    /// <param name="text"><c>NODE/SERVICE</c> or <c>SERVICE</c>.</param>
+    public (LabNode Node, NodeService Service) FindService(string text)
+    {
+        var slash = text.IndexOf('/', StringComparison.Ordinal);
+        var name = text[(slash + 1)..];
+        var nodes = slash < 0 ? Lab.Nodes : [Lab.Node(text[..slash])];
+        var found = nodes.SelectMany(node => services.Of(node).Where(service => service.Name == name).Select(service => (node, service))).ToArray();
+        return found.Length switch
+        {
+            1 => found[0],
+            0 => throw new LabException($"there is no service {text}; there are {string.Join(", ", Lab.Nodes.SelectMany(node => services.Of(node).Select(service => $"{node.Name}/{service.Name}")))}"),
+            _ => throw new LabException($"several nodes have {name}: name one, {string.Join(" or ", found.Select(pair => $"{pair.node.Name}/{name}"))}"),
+        };
+    }
+
+    /// <summary>Ends all of it: services first, that have their work in order, then the nodes with everything in them, then the wires.</summary>
+    public async Task DownAsync(CancellationToken cancellationToken)
+    {
+        var processes = new LabProcesses(layout);
+        var running = Lab.Nodes.SelectMany(node => processes.ServicesOf(node.Name).Values.Select(service => (Node: node, Service: service))).ToArray();
+        foreach (var group in new[] { ServiceGroup.Cloud, ServiceGroup.Engine })
+        {
+            var supervisors = running
+                .Where(pair => services.Of(pair.Node).FirstOrDefault(service => service.Name == pair.Service.Name) is { } known && known.Group == group && known.Name != "rabbitmq")
+                .Select(pair => pair.Service.Supervisor)
+                .ToArray();
+            foreach (var supervisor in supervisors)
+            {
+                supervisor.Signal(ManagedProcess.Terminate);
+            }
+
+            await Wait.UntilAsync(() => Task.FromResult(!supervisors.Any(supervisor => supervisor.IsRunning)), StopBound, machine.Time, cancellationToken);
+        }
+
+        machine.Say("the services are stopped");
+        await EndAsync([.. processes.Holders.Keys], cancellationToken);
+        Directory.Delete(layout.Run, recursive: true);
+        machine.Say("the nodes and their networks are gone");
+    }
+
+    private NodeContainer Container(string name) => new(layout, name, machine.Program.Path, machine.Time);
+
+    private async Task EndAsync(IReadOnlyList<string> nodes, CancellationToken cancellationToken)
+    {
+        var processes = new LabProcesses(layout);
+        var ending = nodes.SelectMany(processes.Of).Concat(nodes.Select(node => processes.Holders.GetValueOrDefault(node)).OfType<MachineProcess>()).ToArray();
+        foreach (var holder in nodes.Select(node => processes.Holders.GetValueOrDefault(node)).OfType<MachineProcess>())
+        {
+            holder.Signal(ManagedProcess.Kill);
+        }
+
+        if (!await Wait.UntilAsync(() => Task.FromResult(!ending.Any(process => process.IsRunning)), EndBound, machine.Time, cancellationToken))
+        {
+            var left = ending.Where(process => process.IsRunning).Select(process => $"{process.Id} {Path.GetFileName(process.Arguments[0])}");
+            throw new LabException($"these processes did not end within {EndBound.TotalSeconds} s: {string.Join(", ", left)}");
+        }
+    }
+
+    private async Task<bool> EnsureNodeAsync(LabNode node, CancellationToken cancellationToken)
+    {
+        var container = this[node.Name];
+        var running = new LabProcesses(layout).InitOf(node.Name) is not null;
+        if (!running)
+        {
+            layout.CreateNode(node.Name);
+            new NodeFiles(layout, Lab, State, machine.Virtualization, machine.Datapath).Write(node);
+        }
+
+        var started = await container.EnsureAsync(bare: false, cancellationToken);
+        fabric.Wire(node.Name, node.Interfaces, container.NetworkNamespace);
+        return started;
+    }
+
+    private async Task<int> StartMissingAsync(LabNode node, ServiceGroup group, CancellationToken cancellationToken)
+    {
+        var running = new LabProcesses(layout).ServicesOf(node.Name);
+        var missing = services.Of(node).Where(service => service.Group == group && !running.ContainsKey(service.Name)).ToArray();
+        foreach (var service in missing)
+        {
+            await this[node.Name].StartAsync(service, cancellationToken);
+        }
+
+        return missing.Length;
+    }
+
+    private async Task AwaitEngineAsync(LabNode node, string name, CancellationToken cancellationToken)
+    {
+        await this[node.Name].AwaitAsync(services.Of(node).Single(service => service.Name == name), node.Address, EngineBound, cancellationToken);
+        machine.Say($"{name} answers");
+    }
+
+    /// <summary>Switch, provider bridge and libvirt of a node.</summary>
+    private async Task EnsureHostAsync(LabNode node, CancellationToken cancellationToken)
+    {
+        var container = this[node.Name];
+        await StartMissingAsync(node, ServiceGroup.Host, cancellationToken);
+        var own = services.Of(node).Where(service => service.Group == ServiceGroup.Host);
+        foreach (var service in own.Where(service => service.Name != "libvirtd"))
+        {
+            await container.AwaitAsync(service, node.Address, EngineBound, cancellationToken);
+        }
+
+        var line = new List<string> { "ovs-vsctl", "--retry", "--timeout=30", "set-manager", "ptcp:6640:127.0.0.1" };
+        line.AddRange(Bridge(ProviderBridge, "secure"));
+        if (Lab.ProviderDevice is { } device)
+        {
+            line.AddRange(["--", "--may-exist", "add-port", ProviderBridge, device]);
+        }
+
+        await container.RunAsync(line, cancellationToken);
+        if (services.Of(node).FirstOrDefault(service => service.Name == "libvirtd") is { } libvirt)
+        {
+            await container.AwaitAsync(libvirt, node.Address, EngineBound, cancellationToken);
+        }
+    }
+
+    /// <summary>A bridge with its datapath in the transaction that makes it: a later one is too late.</summary>
+    private IEnumerable<string> Bridge(string name, string failMode) =>
+    [
+        "--", "--may-exist", "add-br", name, "--", "set", "Bridge", name, $"datapath_type={machine.Datapath}", $"fail_mode={failMode}",
+        "protocols=OpenFlow10,OpenFlow13,OpenFlow14,OpenFlow15",
+    ];
+}

@@ -1,0 +1,68 @@
+using System.Text.Json.Nodes;
+using SharpStack.CommandLine;
+using SharpStack.Demo;
+using SharpStack.Lab;
+using SharpStack.Lab.Definitions;
+
+namespace SharpStack.Labs;
+
+/// <summary><c>sharpstack lab demo</c>: what the lab's <c>demo.yaml</c> creates, as far as this release can, and how to get in.</summary>
+internal sealed class LabDemo(LabSession session, string? imageFile, string? dataOption, TimeProvider time, Action<string> say)
+{
+    public async Task RunAsync(CancellationToken cancellationToken)
+    {
+        var plan = session.Lab.Demo;
+        foreach (var step in plan.Beyond(LabCatalog.Supported))
+        {
+            say($"demo: this release cannot do it yet: {step}");
+        }
+
+        using var admin = await new LabReadiness(session, time).AwaitAsync(cancellationToken);
+        if (imageFile is null && (await admin.GetAsync("image", "/v2/images?name=cirros&status=active", cancellationToken))["images"]!.AsArray().Count == 0)
+        {
+            throw new CommandException("there is no image cirros: give a guest's qcow2 file with --image FILE, or build one with deploy/guest/build");
+        }
+
+        var possible = plan.Within(LabCatalog.Supported);
+        var instances = await new DemoCloud(
+            new DemoSettings
+            {
+                Plan = possible,
+                Password = session.Cluster.State.Secrets.Demo,
+                KeyFile = session.Layout.DemoKey,
+                LogIn = stop => session.LogInAsync("demo", stop),
+                ImageFile = imageFile,
+                Log = "'sharpstack lab logs controller nova-conductor'",
+                Reach = network => network.Type == "flat" ? session.OpenSocket() : null,
+            },
+            time,
+            say).RunAsync(admin, cancellationToken);
+        await ExplainAsync(admin, possible, instances, cancellationToken);
+    }
+
+    private async Task ExplainAsync(OpenStackClient admin, DemoPlan plan, IReadOnlyList<DemoInstance> instances, CancellationToken cancellationToken)
+    {
+        var servers = (await admin.GetAsync("compute", "/servers/detail?all_tenants=1", cancellationToken))["servers"]!.AsArray();
+        var output = Console.Out;
+        var data = dataOption is null ? "" : $" --data {dataOption}";
+        output.WriteLine();
+        foreach (var instance in instances)
+        {
+            var server = servers.FirstOrDefault(item => (string)item!["name"]! == instance.Name);
+            output.WriteLine($"  {instance.Name,-18} {instance.Address,-14} on {server?["OS-EXT-SRV-ATTR:host"]}");
+        }
+
+        output.WriteLine();
+        output.WriteLine("  Try next:");
+        foreach (var instance in instances.DistinctBy(instance => instance.Network))
+        {
+            const string ssh = "ssh -i demo-key -o StrictHostKeyChecking=no";
+            // The lab host is on the flat network alone; the DHCP server's namespace is on every one that it serves.
+            var flat = plan.Networks.Single(network => network.Name == instance.Network).Type == "flat";
+            var agents = session.Lab.Nodes.First(node => node.Roles.HasFlag(LabRoles.Network)).Name;
+            output.WriteLine(flat
+                ? $"    sharpstack lab enter {LabCluster.HostName}{data} -- {ssh} cirros@{instance.Address}"
+                : $"    sharpstack lab enter {agents}{data} -- ip netns exec qdhcp-{instance.NetworkId} {ssh} cirros@{instance.Address}");
+        }
+    }
+}
