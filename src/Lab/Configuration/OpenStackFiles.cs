@@ -75,15 +75,6 @@ internal sealed class OpenStackFiles(LabDefinition lab, LabNode node, LabSecrets
         [database]
         connection = {Database("keystone", "keystone")}
 
-        [token]
-        provider = fernet
-
-        [fernet_tokens]
-        key_repository = /etc/keystone/fernet-keys/
-
-        [credential]
-        key_repository = /etc/keystone/credential-keys/
-
         {Cache()}
         """;
 

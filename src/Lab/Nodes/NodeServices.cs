@@ -20,7 +20,6 @@ public sealed class NodeServices
         ("nova-api", LabRoles.Controller, [Nova], 8774),
         ("nova-conductor", LabRoles.Controller, [Nova], null),
         ("nova-scheduler", LabRoles.Controller, [Nova], null),
-        ("nova-metadata-api", LabRoles.Controller, [Nova], 8775),
         ("nova-novncproxy", LabRoles.Controller, [Nova], 6080),
         ("neutron-server", LabRoles.Controller, [Neutron, "/etc/neutron/plugins/ml2/ml2_conf.ini"], 9696),
         ("neutron-openvswitch-agent", LabRoles.Network | LabRoles.Compute, [Neutron, "/etc/neutron/plugins/ml2/openvswitch_agent.ini"], null),
