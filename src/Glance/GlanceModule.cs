@@ -28,7 +28,6 @@ public sealed class GlanceModule : IServiceModule
     public void Register(ModuleContext context)
     {
         var config = context.Config("glance");
-        var policies = PolicyOptions.Enforcer(config, GlancePolicies.All);
         context.Services.AddSingleton(new GlanceConfig(config));
         context.Services.AddSingleton<GlanceDatabase>();
         context.Services.AddSingleton<ImageRepository>();
@@ -48,7 +47,7 @@ public sealed class GlanceModule : IServiceModule
             DefaultPort = 9292,
             Errors = new WebObErrors(),
             StrictSlashes = true,
-            Policies = _ => policies,
+            Policies = _ => PolicyOptions.Enforcer(config, GlancePolicies.All),
             Map = static (routes, services) =>
             {
                 VersionRoutes.Map(routes);

@@ -21,8 +21,7 @@ try
             await new DownCommand(words, time).RunAsync(interrupted.Token);
             return 0;
         case ["serve", .. var words]:
-            await new ServeCommand(words, time).RunAsync(interrupted.Token);
-            return 0;
+            return await new ServeCommand(words, time).RunAsync(interrupted.Token);
         case ["doctor", .. var words]:
             return await DoctorCommand.RunAsync(words, interrupted.Token);
         case ["keystone", .. var words]:

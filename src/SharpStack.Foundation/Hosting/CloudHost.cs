@@ -25,20 +25,23 @@ public sealed class CloudHost : IAsyncDisposable
     private readonly IReadOnlyList<ServerCertificate> certificates;
     private readonly List<IWorker> started = [];
     private readonly IReadOnlyList<Type> workers;
-    private readonly IReadOnlyList<ApiDefinition> apis;
+    private readonly IReadOnlyDictionary<string, ApiPipeline> apis;
+    private readonly Requests requests;
 
     private CloudHost(
         WebApplication app,
         MemoryTransport memory,
         TaskCompletionSource open,
+        Requests requests,
         IReadOnlyList<ServerCertificate> certificates,
         IReadOnlyList<Type> workers,
         IReadOnlyDictionary<string, ApiRoutes> routes,
-        IReadOnlyList<ApiDefinition> apis)
+        IReadOnlyDictionary<string, ApiPipeline> apis)
     {
         this.app = app;
         this.memory = memory;
         this.open = open;
+        this.requests = requests;
         this.certificates = certificates;
         this.workers = workers;
         Routes = routes;
@@ -51,7 +54,7 @@ public sealed class CloudHost : IAsyncDisposable
     public IReadOnlyDictionary<string, ApiRoutes> Routes { get; }
 
     /// <summary>Who may do what, by API.</summary>
-    public IReadOnlyDictionary<string, PolicyEnforcer> Policies => field ??= apis.ToDictionary(api => api.Name, api => api.Policies(app.Services));
+    public IReadOnlyDictionary<string, PolicyEnforcer> Policies => apis.ToDictionary(pair => pair.Key, pair => pair.Value.Policies);
 
     public static CloudHost Create(HostOptions options, IEnumerable<IServiceModule> modules, Action<ILoggingBuilder>? logging = null, Action<IServiceCollection>? services = null)
     {
@@ -89,23 +92,31 @@ public sealed class CloudHost : IAsyncDisposable
         var app = builder.Build();
         var delegates = new Dictionary<string, RequestDelegate>();
         var routes = new Dictionary<string, ApiRoutes>();
+        var pipelines = new Dictionary<string, ApiPipeline>();
         foreach (var api in context.Apis)
         {
-            delegates[api.Name] = ApiPipeline.Build(api, app.Services, out var mapped);
+            delegates[api.Name] = ApiPipeline.Build(api, app.Services, out var mapped, out var pipeline);
             routes[api.Name] = mapped;
+            pipelines[api.Name] = pipeline;
         }
 
+        var requests = new Requests();
         app.Run(http =>
         {
-            var api = http.Features.GetRequiredFeature<ApiFeature>().Api;
-            if (listeners[api] is { TrustsProxy: true })
+            var feature = http.Features.GetRequiredFeature<ApiFeature>();
+            if (feature.IsLocal)
+            {
+                return delegates[feature.Api](http);
+            }
+
+            if (listeners[feature.Api] is { TrustsProxy: true })
             {
                 ProxyHeaders.Apply(http.Request);
             }
 
-            return delegates[api](http);
+            return requests.RunAsync(http, delegates[feature.Api]);
         });
-        return new CloudHost(app, memory, open, [.. certificates.Values], context.Workers, routes, context.Apis);
+        return new CloudHost(app, memory, open, requests, [.. certificates.Values], context.Workers, routes, pipelines);
     }
 
     /// <summary>Takes the ports, starts the workers in order, then answers at the ports.</summary>
@@ -132,14 +143,24 @@ public sealed class CloudHost : IAsyncDisposable
         open.TrySetResult();
     }
 
-    /// <summary>Takes the certificates as their files are now, for the connections that come from here on; those that are open stay.</summary>
-    /// <exception cref="CloudException">A file cannot be used: its certificate stays as it was.</exception>
-    public void ReloadCertificates()
+    /// <summary>Takes certificates and policies as their files are now, for what comes from here on; open connections stay.</summary>
+    /// <returns>What could not be used, and so stays as it was.</returns>
+    public IReadOnlyList<string> Reload()
     {
-        foreach (var certificate in certificates)
+        var failures = new List<string>();
+        foreach (var reload in certificates.Select(certificate => (Action)certificate.Reload).Concat(apis.Values.Select(api => (Action)api.ReloadPolicies)))
         {
-            certificate.Reload();
+            try
+            {
+                reload();
+            }
+            catch (Exception failure) when (failure is CloudException or PolicyDefinitionException or IOException or UnauthorizedAccessException)
+            {
+                failures.Add(failure.Message);
+            }
         }
+
+        return failures;
     }
 
     /// <summary>
@@ -147,6 +168,9 @@ public sealed class CloudHost : IAsyncDisposable
     /// </summary>
     public async Task StopAsync(CancellationToken patience)
     {
+        // The services of this process reach each other until the last of these requests is answered.
+        await app.Services.GetServices<IConnectionListenerFactory>().OfType<GatedTransport>().First().CloseAsync();
+        await requests.DrainAsync(patience);
         await app.StopAsync(patience);
         for (var i = started.Count - 1; i >= 0; i--)
         {
@@ -207,17 +231,17 @@ public sealed class CloudHost : IAsyncDisposable
         kestrel.Limits.MinRequestBodyDataRate = null;
         foreach (var api in context.Apis)
         {
-            void Mark(ListenOptions listen) => listen.Use(next => connection =>
+            Action<ListenOptions> Marked(bool isLocal) => listen => listen.Use(next => connection =>
             {
-                connection.Features.Set(new ApiFeature(api.Name));
+                connection.Features.Set(new ApiFeature(api.Name, isLocal));
                 return next(connection);
             });
-            kestrel.Listen(new MemoryEndPoint(api.Name), Mark);
+            kestrel.Listen(new MemoryEndPoint(api.Name), Marked(isLocal: true));
             if (api.EndPoints is not null)
             {
                 foreach (var endpoint in api.EndPoints)
                 {
-                    kestrel.Listen(endpoint, Mark);
+                    kestrel.Listen(endpoint, Marked(isLocal: false));
                 }
             }
             else if (listeners[api.Name] is { } listener)
@@ -232,14 +256,70 @@ public sealed class CloudHost : IAsyncDisposable
                             listen.UseHttps(new TlsHandshakeCallbackOptions { OnConnection = _ => ValueTask.FromResult(certificate.Options) });
                         }
 
-                        Mark(listen);
+                        Marked(isLocal: false)(listen);
                     });
                 }
             }
         }
     }
 
-    private sealed record ApiFeature(string Api);
+    /// <param name="Api">The API that the connection is to.</param>
+    /// <param name="IsLocal">It comes from another service of this process.</param>
+    private sealed record ApiFeature(string Api, bool IsLocal);
+
+    /// <summary>The requests from outside that are being answered.</summary>
+    private sealed class Requests
+    {
+        private readonly TaskCompletionSource none = new(TaskCreationOptions.RunContinuationsAsynchronously);
+
+        // One more than there are, until they are awaited.
+        private int count = 1;
+        private volatile bool draining;
+
+        public async Task RunAsync(HttpContext http, RequestDelegate answer)
+        {
+            if (draining)
+            {
+                http.Response.Headers.Connection = "close";
+            }
+
+            Interlocked.Increment(ref count);
+            try
+            {
+                await answer(http);
+            }
+            finally
+            {
+                Leave();
+            }
+        }
+
+        public async Task DrainAsync(CancellationToken patience)
+        {
+            if (!draining)
+            {
+                draining = true;
+                Leave();
+            }
+
+            try
+            {
+                await none.Task.WaitAsync(patience);
+            }
+            catch (OperationCanceledException)
+            {
+                // They are cut off.
+            }
+        }
+
+        private void Leave()
+        {
+            if (Interlocked.Decrement(ref count) == 0)
+            {
+                none.TrySetResult();
+            }
+        }
+    }
 }
 
 /// <summary>Which addresses are APIs of this process, so that a call to one of them takes no socket.</summary>

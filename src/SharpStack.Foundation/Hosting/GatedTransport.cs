@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using System.Net;
 using Microsoft.AspNetCore.Connections;
 using Microsoft.AspNetCore.Server.Kestrel.Transport.Sockets;
@@ -13,11 +14,25 @@ namespace SharpStack.Foundation.Hosting;
 internal sealed class GatedTransport(IOptions<SocketTransportOptions> options, ILoggerFactory logs, Task open) : IConnectionListenerFactory, IConnectionListenerFactorySelector
 {
     private readonly SocketTransportFactory sockets = new(options, logs);
+    private readonly ConcurrentBag<Listener> bound = [];
 
     public bool CanBind(EndPoint endpoint) => endpoint is IPEndPoint;
 
-    public async ValueTask<IConnectionListener> BindAsync(EndPoint endpoint, CancellationToken cancellationToken = default) =>
-        new Listener(await sockets.BindAsync(endpoint, cancellationToken), open);
+    public async ValueTask<IConnectionListener> BindAsync(EndPoint endpoint, CancellationToken cancellationToken = default)
+    {
+        var listener = new Listener(await sockets.BindAsync(endpoint, cancellationToken), open);
+        bound.Add(listener);
+        return listener;
+    }
+
+    /// <summary>Lets nobody in any more.</summary>
+    public async Task CloseAsync()
+    {
+        foreach (var listener in bound)
+        {
+            await listener.UnbindAsync();
+        }
+    }
 
     private sealed class Listener(IConnectionListener inner, Task open) : IConnectionListener
     {

@@ -23,15 +23,17 @@ internal sealed partial class ApiPipeline
 
     private readonly ApiDefinition api;
     private readonly ITokenValidator tokens;
-    private readonly PolicyEnforcer policies;
+    private readonly IServiceProvider services;
     private readonly ILogger log;
     private readonly TimeProvider time;
     private readonly string authenticateUri;
     private readonly IReadOnlyList<string> serviceTokenRoles;
+    private volatile PolicyEnforcer policies;
 
     private ApiPipeline(ApiDefinition api, IServiceProvider services)
     {
         this.api = api;
+        this.services = services;
         tokens = services.GetRequiredService<ITokenValidator>();
         policies = api.Policies(services);
         log = services.GetRequiredService<ILoggerFactory>().CreateLogger("SharpStack.Http");
@@ -41,12 +43,15 @@ internal sealed partial class ApiPipeline
         serviceTokenRoles = host.ConfigOf(api.Config).Get(HttpTokenValidator.ServiceTokenRoles);
     }
 
+    /// <summary>Who may do what, at the moment.</summary>
+    public PolicyEnforcer Policies => policies;
+
     /// <summary>Builds the request delegate of an API.</summary>
-    public static RequestDelegate Build(ApiDefinition api, IServiceProvider services, out ApiRoutes routes)
+    public static RequestDelegate Build(ApiDefinition api, IServiceProvider services, out ApiRoutes routes, out ApiPipeline pipeline)
     {
-        var pipeline = new ApiPipeline(api, services);
+        var built = pipeline = new ApiPipeline(api, services);
         var app = new ApplicationBuilder(services);
-        app.Use(next => context => pipeline.GuardAsync(context, next));
+        app.Use(next => context => built.GuardAsync(context, next));
         app.UseRouting();
         ApiRoutes? mapped = null;
         app.UseEndpoints(endpoints =>
@@ -60,9 +65,13 @@ internal sealed partial class ApiPipeline
             api.Map(mapped, services);
         });
         routes = mapped!;
-        app.Run(pipeline.UnroutedAsync);
+        app.Run(built.UnroutedAsync);
         return app.Build();
     }
+
+    /// <summary>Reads the policy files anew, for the requests that come from here on.</summary>
+    /// <exception cref="PolicyDefinitionException">They have faults: all stays as it was.</exception>
+    public void ReloadPolicies() => policies = api.Policies(services);
 
     public static async Task RunAsync(HttpContext http, ApiRoute route, ApiHandler handler)
     {

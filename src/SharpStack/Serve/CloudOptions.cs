@@ -19,7 +19,7 @@ internal static class CloudOptions
     private static readonly ConfigOption<string> HostName = new("DEFAULT", "host", "", "The name under which this host's services and agents report; empty for the machine's own.");
 
     /// <summary>The options that no module declares, by project.</summary>
-    public static IEnumerable<(string Config, ConfigOption Option)> Declared => [("nova", HostName), ("neutron", HostName), .. ListenerOptions.All];
+    public static IEnumerable<(string Config, ConfigOption Option)> Declared => [("nova", HostName), ("neutron", HostName), .. ListenerOptions.All, .. ServeCommand.Options];
 
     /// <param name="arguments"><c>--data DIR</c> for a cloud of <c>up</c>; <c>--config-file</c> and <c>--config-dir</c> for an operator's own files (see <see cref="ConfigFiles"/>), and then
     /// <c>--data</c> for what would be under <c>/var/lib</c>; without any of them the cloud of <c>up</c>, or the files in <c>/etc</c>.</param>
