@@ -46,10 +46,10 @@ internal sealed partial class MetadataProxy
     public MetadataProxy(MetadataSettings settings, IMessageBus bus, ServiceClients clients, TimeProvider time, ILogger<MetadataProxy> log)
     {
         this.bus = bus;
-        http = clients.Http;
         this.time = time;
         this.log = log;
         var config = settings.Config;
+        http = clients.Http(MetadataAgentOptions.Tls(config));
         var host = config.Get(MetadataAgentOptions.NovaMetadataHost);
         nova = $"{config.Get(MetadataAgentOptions.NovaMetadataProtocol)}://{(host.Contains(':', StringComparison.Ordinal) ? $"[{host}]" : host)}:{config.Get(MetadataAgentOptions.NovaMetadataPort)}";
         secret = Encoding.UTF8.GetBytes(config.Get(MetadataAgentOptions.SharedSecret));

@@ -25,7 +25,7 @@ internal sealed class UserClients(ServiceClients clients, ServiceConfig config)
         HttpResponseMessage response;
         try
         {
-            response = await clients.Http.SendAsync(request, cancellationToken);
+            response = await service.Http.SendAsync(request, cancellationToken);
         }
         catch (Exception failure) when (failure is HttpRequestException or IOException)
         {

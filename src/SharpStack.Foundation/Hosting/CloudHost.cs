@@ -278,11 +278,7 @@ public sealed class CloudHost : IAsyncDisposable
 
         public async Task RunAsync(HttpContext http, RequestDelegate answer)
         {
-            if (draining)
-            {
-                http.Response.Headers.Connection = "close";
-            }
-
+            http.Response.OnStarting(CloseWhenDrainingAsync, http.Response);
             Interlocked.Increment(ref count);
             try
             {
@@ -310,6 +306,16 @@ public sealed class CloudHost : IAsyncDisposable
             {
                 // They are cut off.
             }
+        }
+
+        private Task CloseWhenDrainingAsync(object response)
+        {
+            if (draining)
+            {
+                ((HttpResponse)response).Headers.Connection = "close";
+            }
+
+            return Task.CompletedTask;
         }
 
         private void Leave()

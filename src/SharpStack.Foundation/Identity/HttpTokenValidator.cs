@@ -50,7 +50,8 @@ public sealed class HttpTokenValidator : ITokenValidator
             return cached.Identity;
         }
 
-        var (service, _) = await clients.For(config, "keystone_authtoken", "identity").AuthorizeAsync(cancellationToken);
+        var keystone = clients.For(config, "keystone_authtoken", "identity");
+        var (service, _) = await keystone.AuthorizeAsync(cancellationToken);
         using var request = new HttpRequestMessage(HttpMethod.Get, ServiceCredentials.Read(config, "keystone_authtoken", host).AuthUrl + $"/auth/tokens?nocatalog{(allowExpired ? "&allow_expired=1" : "")}");
         request.Headers.TryAddWithoutValidation("X-Auth-Token", service);
         request.Headers.TryAddWithoutValidation("X-Subject-Token", token);
@@ -59,7 +60,7 @@ public sealed class HttpTokenValidator : ITokenValidator
         HttpResponseMessage response;
         try
         {
-            response = await clients.Http.SendAsync(request, cancellationToken);
+            response = await keystone.Http.SendAsync(request, cancellationToken);
         }
         catch (Exception failure) when (failure is HttpRequestException or IOException)
         {

@@ -14,21 +14,49 @@ namespace SharpStack.Foundation.Identity;
 public sealed class ServiceClients : IDisposable
 {
     private readonly ConcurrentDictionary<(string Config, string Group, string ServiceType), ServiceClient> clients = new();
-    private readonly HttpMessageInvoker http;
+    private readonly ConcurrentDictionary<ClientTls, HttpMessageInvoker> invokers = new();
+    private readonly InternalRoutes? routes;
     private readonly HostOptions host;
     private readonly TimeProvider time;
 
     public ServiceClients(HostOptions host, TimeProvider time, IServiceProvider services)
-        : this(host, time, (InternalRoutes?)services.GetService(typeof(InternalRoutes)))
-    {
-    }
-
-    private ServiceClients(HostOptions host, TimeProvider time, InternalRoutes? routes)
     {
         this.host = host;
         this.time = time;
-        http = new HttpMessageInvoker(new SocketsHttpHandler
+        routes = (InternalRoutes?)services.GetService(typeof(InternalRoutes));
+    }
+
+    /// <summary>The raw HTTP, with what a client trusts.</summary>
+    /// <exception cref="CloudException">A certificate's file cannot be used.</exception>
+    public HttpMessageInvoker Http(ClientTls tls) => invokers.GetOrAdd(tls, Open);
+
+    /// <param name="config">The service whose configuration holds the credentials.</param>
+    /// <param name="group">The group in it; <c>[keystone_authtoken]</c> where that group names no <c>username</c>.</param>
+    /// <param name="serviceType">The type in the catalog: <c>placement</c>, <c>network</c>, <c>image</c>, <c>compute</c>.</param>
+    public ServiceClient For(ServiceConfig config, string group, string serviceType) =>
+        clients.GetOrAdd((config.Service, group, serviceType), _ => new ServiceClient(Http(TlsOf(config, group)), ServiceCredentials.Read(config, group, host), serviceType, time));
+
+    public void Dispose()
+    {
+        foreach (var http in invokers.Values)
         {
+            http.Dispose();
+        }
+
+        foreach (var client in clients.Values)
+        {
+            client.Dispose();
+        }
+    }
+
+    /// <summary>As for the credentials: <c>[keystone_authtoken]</c> says it for a group that does not.</summary>
+    private static ClientTls TlsOf(ServiceConfig config, string group) =>
+        ClientTls.Read(config, ClientTls.Options(group).Any(config.IsSet) ? group : "keystone_authtoken");
+
+    private HttpMessageInvoker Open(ClientTls tls) =>
+        new(new SocketsHttpHandler
+        {
+            SslOptions = tls.ToOptions(),
             AllowAutoRedirect = false,
             UseProxy = false,
             PooledConnectionLifetime = TimeSpan.FromMinutes(5),
@@ -52,25 +80,6 @@ public sealed class ServiceClients : IDisposable
                 }
             },
         });
-    }
-
-    /// <summary>The raw HTTP, for requests that carry a user's own token.</summary>
-    public HttpMessageInvoker Http => http;
-
-    /// <param name="config">The service whose configuration holds the credentials.</param>
-    /// <param name="group">The group in it; <c>[keystone_authtoken]</c> where that group names no <c>username</c>.</param>
-    /// <param name="serviceType">The type in the catalog: <c>placement</c>, <c>network</c>, <c>image</c>, <c>compute</c>.</param>
-    public ServiceClient For(ServiceConfig config, string group, string serviceType) =>
-        clients.GetOrAdd((config.Service, group, serviceType), _ => new ServiceClient(http, ServiceCredentials.Read(config, group, host), serviceType, time));
-
-    public void Dispose()
-    {
-        http.Dispose();
-        foreach (var client in clients.Values)
-        {
-            client.Dispose();
-        }
-    }
 }
 
 /// <summary>keystoneauth1's password options.</summary>
@@ -81,6 +90,7 @@ public sealed record ServiceCredentials(
     public static IEnumerable<ConfigOption> Options(string group) =>
     [
         AuthUrlOf(group), UsernameOf(group), PasswordOf(group), UserDomainOf(group), ProjectOf(group), ProjectDomainOf(group), RegionOf(group), InterfaceOf(group), OverrideOf(group),
+        .. ClientTls.Options(group),
     ];
 
     internal static ServiceCredentials Read(ServiceConfig config, string group, HostOptions host)
@@ -101,7 +111,7 @@ public sealed record ServiceCredentials(
             config.Get(ProjectDomainOf(auth)),
             config.Get(RegionOf(group)) is { Length: > 0 } region ? region : null,
             config.Get(InterfaceOf(group)),
-            config.Get(OverrideOf(group)) is { Length: > 0 } endpoint ? endpoint : null);
+            config.Get(OverrideOf(group)).Split(',')[0] is { Length: > 0 } endpoint ? endpoint : null);
     }
 
     private static ConfigOption<string> AuthUrlOf(string group) => new(group, "auth_url", "", "Where Keystone is found; empty for the one in this process.");
@@ -120,7 +130,7 @@ public sealed record ServiceCredentials(
 
     private static ConfigOption<string> InterfaceOf(string group) => new(group, "valid_interfaces", "internal", "The interface whose endpoint is taken from the catalog.");
 
-    private static ConfigOption<string> OverrideOf(string group) => new(group, "endpoint_override", "", "The endpoint, instead of the catalog's.");
+    private static ConfigOption<string> OverrideOf(string group) => new(group, "endpoint_override", "", "The endpoint, instead of the catalog's.") { DeprecatedNames = ["api_servers", "url"] };
 }
 
 /// <summary>Speaks to one service with a service user's token, renewed before it expires and after a 401.</summary>
@@ -142,6 +152,9 @@ public sealed class ServiceClient : IDisposable
         this.serviceType = serviceType;
         this.time = time;
     }
+
+    /// <summary>The raw HTTP, for requests that carry a user's own token or stream.</summary>
+    public HttpMessageInvoker Http => http;
 
     private sealed record Session(string Token, DateTimeOffset ExpiresAt, string Endpoint);
 
