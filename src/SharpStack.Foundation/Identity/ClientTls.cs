@@ -22,12 +22,12 @@ public sealed record ClientTls(string? Authorities = null, bool Insecure = false
     /// <exception cref="CloudException">A file cannot be read or is none of what it should be.</exception>
     internal SslClientAuthenticationOptions ToOptions()
     {
-        var options = new SslClientAuthenticationOptions { CertificateRevocationCheckMode = X509RevocationMode.NoCheck };
-        if (Insecure)
+        var options = new SslClientAuthenticationOptions
         {
-            options.RemoteCertificateValidationCallback = static (_, _, _, _) => true;
-        }
-        else if (Authorities is not null)
+            CertificateRevocationCheckMode = X509RevocationMode.NoCheck,
+            RemoteCertificateValidationCallback = (_, _, _, errors) => Insecure || errors == SslPolicyErrors.None,
+        };
+        if (Authorities is not null)
         {
             options.CertificateChainPolicy = ServerCertificate.PolicyOf(ServerCertificate.Load(Authorities));
         }
