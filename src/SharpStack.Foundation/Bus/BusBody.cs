@@ -1,5 +1,6 @@
 using System.Collections.Concurrent;
 using System.Text.Json;
+using System.Text.Json.Serialization;
 using System.Text.Json.Serialization.Metadata;
 
 namespace SharpStack.Foundation.Bus;
@@ -51,6 +52,10 @@ internal static class BusBody
     /// </summary>
     private static JsonTypeInfo<T> Reading<T>(JsonTypeInfo<T> type) => (JsonTypeInfo<T>)ReadingTypes.GetOrAdd(
         type,
-        static written => ReadingOptions.GetOrAdd(written.Options, static options => new JsonSerializerOptions(options) { TypeInfoResolver = new DefaultJsonTypeInfoResolver() })
-            .GetTypeInfo(written.Type));
+        static written => ReadingOptions.GetOrAdd(written.Options, static options => new JsonSerializerOptions(options)
+        {
+            TypeInfoResolver = new DefaultJsonTypeInfoResolver(),
+            // Generated code has its converters of enumerations inside; this one reads names and numbers alike.
+            Converters = { new JsonStringEnumConverter() },
+        }).GetTypeInfo(written.Type));
 }

@@ -15,6 +15,25 @@ public sealed record LaterQuestion(string Text)
 
 public sealed record Answer(string Text);
 
+public enum Weather
+{
+    Fair,
+    Foul,
+}
+
+public sealed record Report(Weather Weather, DateTimeOffset At)
+{
+    public required string Place { get; init; }
+
+    public IReadOnlyList<Answer> Words { get; init; } = [];
+
+    public IReadOnlyDictionary<string, string> Details { get; init; } = new Dictionary<string, string>();
+}
+
+[JsonSourceGenerationOptions(DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull, UseStringEnumConverter = true, PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower)]
+[JsonSerializable(typeof(Report))]
+internal sealed partial class BusReportJson : JsonSerializerContext;
+
 [JsonSerializable(typeof(Question))]
 [JsonSerializable(typeof(LaterQuestion))]
 [JsonSerializable(typeof(Answer))]
@@ -84,6 +103,20 @@ public abstract class BusContractTests : IAsyncDisposable
         await ReadyAsync();
         Assert.Equal("two: why", (await CallAsync(Ask, new Question("why"), "two")).Text);
         Assert.Equal("one: why", (await CallAsync(Ask, new Question("why"), "one")).Text);
+    }
+
+    [Fact]
+    public async Task What_was_said_arrives_whole()
+    {
+        var echo = new BusContract<Report, Report>(topic, "echo", 1, BusReportJson.Default.Report, BusReportJson.Default.Report);
+        using var served = Server.Serve(echo, null, (report, _) => Task.FromResult(report));
+        await ReadyAsync();
+        var sent = new Report(Weather.Foul, new DateTimeOffset(2026, 1, 31, 8, 15, 30, TimeSpan.Zero))
+        {
+            Place = "Bergen", Words = [new Answer("rain")], Details = new Dictionary<string, string> { ["Since"] = "always" },
+        };
+        var back = await CallAsync(echo, sent);
+        Assert.Equal((sent.Weather, sent.At, sent.Place, "rain", "always"), (back.Weather, back.At, back.Place, back.Words[0].Text, back.Details["Since"]));
     }
 
     [Fact]
