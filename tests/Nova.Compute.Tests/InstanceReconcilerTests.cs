@@ -409,6 +409,24 @@ public sealed class InstanceReconcilerTests : IAsyncDisposable
     }
 
     [Fact]
+    public async Task Images_are_fetched_ahead_of_need_and_one_that_fails_does_not_keep_the_others()
+    {
+        await StartAsync();
+        await conductor.Bus.CallAsync(
+            ComputeContract.CacheImages, new ImagesToCache([new ImageSpec("1", "broken", "raw", "bare", 1), new ImageSpec("2", "whole", "raw", "bare", 1)]), FakeConductor.Host, null, Cancellation);
+        Assert.Equal(["1", "2"], driver.Cached);
+    }
+
+    [Fact]
+    public async Task A_guest_that_does_not_run_cannot_be_diagnosed()
+    {
+        await StartAsync();
+        var failure = await Assert.ThrowsAsync<CloudException>(() =>
+            conductor.Bus.CallAsync(ComputeContract.GetDiagnostics, new DiagnosticsQuery(Guid.NewGuid().ToString()), FakeConductor.Host, null, Cancellation));
+        Assert.Equal(ErrorKind.Conflict, failure.Kind);
+    }
+
+    [Fact]
     public async Task The_host_reports_what_it_has_and_keeps_back_what_is_reserved()
     {
         await StartAsync();

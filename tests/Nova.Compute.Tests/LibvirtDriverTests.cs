@@ -69,6 +69,13 @@ public sealed class LibvirtDriverTests : IAsyncDisposable
             Assert.Equal((1450, true, true), links.GetLink(Port.DeviceName) is var tap ? (tap.Mtu, tap.IsUp, tap.HasCarrier) : default);
         }
 
+        var used = await conductor.Bus.CallAsync(ComputeContract.GetDiagnostics, new DiagnosticsQuery(instance.Id), FakeConductor.Host, null, Cancellation);
+        Assert.Equal(("running", "libvirt"), (used.State, used.Driver));
+        Assert.Equal(instance.Flavor.MemoryMb, used.MaximumMemoryMb);
+        Assert.True(used.ProcessorTimes[0] > 0);
+        Assert.True(used.Disks.Single(disk => disk.Device == "vda").ReadRequests > 0);
+        Assert.Equal((Port.DeviceName, Port.MacAddress), (used.Nics.Single().Device, used.Nics.Single().MacAddress));
+
         // While the service is away the guest runs on; the new one finds it as it is.
         var reports = conductor.Reports.Count;
         await service!.DisposeAsync();

@@ -109,7 +109,8 @@ public sealed class FakeDriver : IComputeDriver
         Task.FromResult(guests.ContainsKey(id) ? lines is 0 ? "" : "FAKE CONSOLE OUTPUT\nANOTHER\nLAST LINE" : null);
 
     public Task<GuestDiagnostics?> DiagnoseAsync(string id, CancellationToken cancellationToken) => Task.FromResult(
-        guests.GetValueOrDefault(id) != PowerState.Running ? null : new GuestDiagnostics("running", "fake", "fake", 512, 0)
+        // The API has no name for this driver: it passes for the usual one, as that of Nova does.
+        guests.GetValueOrDefault(id) != PowerState.Running ? null : new GuestDiagnostics("running", "libvirt", "kvm", 512, 0)
         {
             ProcessorTimes = [17_300_000_000],
             Disks = [new DiskDiagnostics("vda", 112, 262_144, 488, 5_778_432, -1)],
