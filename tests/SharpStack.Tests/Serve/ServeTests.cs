@@ -1,7 +1,6 @@
 using System.Net;
 using System.Net.Security;
 using System.Net.Sockets;
-using System.Security.Cryptography;
 using System.Security.Cryptography.X509Certificates;
 using System.Text;
 using SharpStack.TestKit;
@@ -161,14 +160,16 @@ public sealed class ServeTests : IDisposable
     [Fact]
     public async Task A_reload_takes_new_certificates_and_log_options_while_open_connections_live_on()
     {
-        using var authority = new TestAuthority();
-        var (certificate, key) = authority.WriteServer(files.Root, "first");
+        using var authority = new TestAuthority(files.State);
+        var (certificate, key) = authority.Issue("first", "127.0.0.1");
         var log = Path.Combine(files.State, "keystone.log");
         files.Write("keystone/keystone.conf.d/tls.conf", $"[DEFAULT]\nlog_file = {log}\n[ssl]\ncert_file = {certificate}\nkey_file = {key}");
         await using var served = await ServedProcess.ReadyAsync(files.Arguments("keystone"));
         using var before = await HandshakeAsync(authority);
 
-        authority.WriteServer(files.Root, "second", certificate, key);
+        var (nextCertificate, nextKey) = authority.Issue("second", "127.0.0.1");
+        File.Move(nextCertificate, certificate, overwrite: true);
+        File.Move(nextKey, key, overwrite: true);
         files.Write("keystone/keystone.conf.d/log.conf", "[DEFAULT]\nuse_json = true");
         served.Signal("HUP");
         await served.ToldAsync("RELOADING=1");
@@ -192,8 +193,8 @@ public sealed class ServeTests : IDisposable
     [Fact]
     public async Task A_reload_with_files_that_cannot_be_used_leaves_all_as_it_was()
     {
-        using var authority = new TestAuthority();
-        var (certificate, key) = authority.WriteServer(files.Root, "first");
+        using var authority = new TestAuthority(files.State);
+        var (certificate, key) = authority.Issue("first", "127.0.0.1");
         files.Write("keystone/keystone.conf.d/tls.conf", $"[ssl]\ncert_file = {certificate}\nkey_file = {key}");
         await using var served = await ServedProcess.ReadyAsync(files.Arguments("keystone"));
 
@@ -208,16 +209,16 @@ public sealed class ServeTests : IDisposable
     [Fact]
     public async Task With_client_authorities_only_their_certificates_are_let_in()
     {
-        using var authority = new TestAuthority();
-        using var stranger = new TestAuthority();
-        var (certificate, key) = authority.WriteServer(files.Root, "server");
-        files.Write("glance/glance-api.conf.d/tls.conf", $"[DEFAULT]\ncert_file = {certificate}\nkey_file = {key}\nca_file = {authority.WriteAuthority(files.Root)}");
+        using var authority = new TestAuthority(files.State);
+        using var stranger = new TestAuthority(files.State, "stranger");
+        var (certificate, key) = authority.Issue("server", "127.0.0.1");
+        files.Write("glance/glance-api.conf.d/tls.conf", $"[DEFAULT]\ncert_file = {certificate}\nkey_file = {key}\nca_file = {authority.CaFile}");
         await using var served = await ServedProcess.ReadyAsync(files.Arguments("glance-api"));
         var url = new Uri($"https://127.0.0.1:{files.Port("glance-api")}/healthcheck");
 
-        Assert.Equal("OK", await Client(authority, authority.Issue("user")).GetStringAsync(url, Cancelled));
+        Assert.Equal("OK", await Client(authority, authority.Issue("user", "user")).GetStringAsync(url, Cancelled));
         await Assert.ThrowsAsync<HttpRequestException>(() => Client(authority, null).GetStringAsync(url, Cancelled));
-        await Assert.ThrowsAsync<HttpRequestException>(() => Client(authority, stranger.Issue("user")).GetStringAsync(url, Cancelled));
+        await Assert.ThrowsAsync<HttpRequestException>(() => Client(authority, stranger.Issue("other", "other")).GetStringAsync(url, Cancelled));
     }
 
     [Theory]
@@ -267,15 +268,22 @@ public sealed class ServeTests : IDisposable
         return await http.GetStringAsync(new Uri(url), Cancelled);
     }
 
-    private static HttpClient Client(TestAuthority authority, X509Certificate2? own)
+    private static HttpClient Client(TestAuthority authority, (string CertFile, string KeyFile)? own)
     {
-        var handler = new SocketsHttpHandler { SslOptions = authority.ClientOptions("127.0.0.1") };
-        if (own is not null)
+        var handler = new SocketsHttpHandler { SslOptions = Trusting(authority) };
+        if (own is var (certificate, key))
         {
-            handler.SslOptions.ClientCertificates = [own];
+            handler.SslOptions.ClientCertificates = [X509Certificate2.CreateFromPemFile(certificate, key)];
         }
 
         return new HttpClient(handler);
+    }
+
+    private static SslClientAuthenticationOptions Trusting(TestAuthority authority)
+    {
+        var policy = new X509ChainPolicy { TrustMode = X509ChainTrustMode.CustomRootTrust, RevocationMode = X509RevocationMode.NoCheck };
+        policy.CustomTrustStore.ImportFromPemFile(authority.CaFile);
+        return new SslClientAuthenticationOptions { TargetHost = "127.0.0.1", CertificateChainPolicy = policy };
     }
 
     private async Task<bool> ConnectsAsync()
@@ -320,63 +328,7 @@ public sealed class ServeTests : IDisposable
         var socket = new Socket(SocketType.Stream, ProtocolType.Tcp);
         await socket.ConnectAsync(IPAddress.Loopback, files.Port("keystone"), Cancelled);
         var stream = new SslStream(new NetworkStream(socket, ownsSocket: true));
-        await stream.AuthenticateAsClientAsync(authority.ClientOptions("127.0.0.1"), Cancelled);
+        await stream.AuthenticateAsClientAsync(Trusting(authority), Cancelled);
         return stream;
-    }
-}
-
-/// <summary>An authority of the test's own, and what it issues.</summary>
-internal sealed class TestAuthority : IDisposable
-{
-    private readonly X509Certificate2 own;
-    private readonly ECDsa key = ECDsa.Create(ECCurve.NamedCurves.nistP256);
-
-    public TestAuthority()
-    {
-        var request = new CertificateRequest("CN=authority", key, HashAlgorithmName.SHA256);
-        request.CertificateExtensions.Add(new X509BasicConstraintsExtension(true, false, 0, true));
-        own = request.CreateSelfSigned(TimeProvider.System.GetUtcNow().AddDays(-1), TimeProvider.System.GetUtcNow().AddDays(30));
-    }
-
-    public X509Certificate2 Issue(string name)
-    {
-        using var theirs = ECDsa.Create(ECCurve.NamedCurves.nistP256);
-        var request = new CertificateRequest($"CN={name}", theirs, HashAlgorithmName.SHA256);
-        var names = new SubjectAlternativeNameBuilder();
-        names.AddIpAddress(IPAddress.Loopback);
-        names.AddDnsName("localhost");
-        request.CertificateExtensions.Add(names.Build());
-        using var issued = request.Create(own, own.NotBefore, own.NotAfter, RandomNumberGenerator.GetBytes(12));
-        return issued.CopyWithPrivateKey(theirs);
-    }
-
-    public string WriteAuthority(string folder)
-    {
-        var path = Path.Combine(folder, $"authority-{own.SerialNumber}.pem");
-        File.WriteAllText(path, own.ExportCertificatePem());
-        return path;
-    }
-
-    public (string Certificate, string Key) WriteServer(string folder, string name, string? certificate = null, string? keyFile = null)
-    {
-        using var issued = Issue(name);
-        certificate ??= Path.Combine(folder, name + ".pem");
-        keyFile ??= Path.Combine(folder, name + ".key");
-        File.WriteAllText(certificate, issued.ExportCertificatePem());
-        File.WriteAllText(keyFile, issued.GetECDsaPrivateKey()!.ExportPkcs8PrivateKeyPem());
-        return (certificate, keyFile);
-    }
-
-    public SslClientAuthenticationOptions ClientOptions(string host)
-    {
-        var policy = new X509ChainPolicy { TrustMode = X509ChainTrustMode.CustomRootTrust, RevocationMode = X509RevocationMode.NoCheck };
-        policy.CustomTrustStore.Add(own);
-        return new SslClientAuthenticationOptions { TargetHost = host, CertificateChainPolicy = policy };
-    }
-
-    public void Dispose()
-    {
-        own.Dispose();
-        key.Dispose();
     }
 }

@@ -11,7 +11,7 @@ namespace SharpStack.Tests.Serve;
 /// <summary>A process of <c>sharpstack serve</c>, with a service manager that listens to it.</summary>
 internal sealed class ServedProcess : IAsyncDisposable
 {
-    public static readonly TimeSpan Bound = TimeSpan.FromSeconds(60);
+    public static readonly TimeSpan Bound = TimeSpan.FromSeconds(120);
 
     private readonly Process process;
     private readonly Socket manager;
@@ -61,8 +61,16 @@ internal sealed class ServedProcess : IAsyncDisposable
     public static async Task<ServedProcess> ReadyAsync(params string[] arguments)
     {
         var started = Start(arguments);
-        await started.AwaitReadyAsync();
-        return started;
+        try
+        {
+            await started.AwaitReadyAsync();
+            return started;
+        }
+        catch
+        {
+            await started.DisposeAsync();
+            throw;
+        }
     }
 
     public async Task AwaitReadyAsync()
@@ -70,9 +78,7 @@ internal sealed class ServedProcess : IAsyncDisposable
         var first = await Task.WhenAny(ready.Task, process.WaitForExitAsync(), Task.Delay(Bound));
         if (first != ready.Task)
         {
-            var words = $"{process.StartInfo.Arguments} is not ready: {Errors}\n{Output}";
-            await DisposeAsync();
-            Assert.Fail(words);
+            Assert.Fail($"{string.Join(' ', process.StartInfo.ArgumentList)} is not ready: {Errors}\n{Output}");
         }
     }
 
