@@ -229,6 +229,8 @@ public sealed class CloudHost : IAsyncDisposable
         kestrel.AddServerHeader = false;
         kestrel.Limits.MaxRequestBodySize = null;
         kestrel.Limits.MinRequestBodyDataRate = null;
+        // Without any end point the web server would choose one by itself: port 5000, Keystone's.
+        kestrel.Listen(new MemoryEndPoint(""));
         foreach (var api in context.Apis)
         {
             Action<ListenOptions> Marked(bool isLocal) => listen => listen.Use(next => connection =>

@@ -42,10 +42,11 @@ public sealed class ServeTests : IDisposable
     [InlineData("neutron-openvswitch-agent")]
     [InlineData("neutron-dhcp-agent")]
     [InlineData("neutron-metadata-agent")]
-    public async Task Each_worker_runs_alone_and_waits_for_the_others(string service)
+    public async Task Each_worker_runs_alone_waits_for_the_others_and_listens_only_where_a_switch_connects(string service)
     {
         await using var served = await ServedProcess.ReadyAsync(files.Arguments(service));
 
+        Assert.Equal(service == "neutron-openvswitch-agent" ? 1 : 0, served.ListeningSockets());
         Assert.Equal(0, await served.StopAsync());
         Assert.DoesNotContain(" CRITICAL ", served.Output, StringComparison.Ordinal);
     }

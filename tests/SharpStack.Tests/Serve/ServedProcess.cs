@@ -96,6 +96,18 @@ internal sealed class ServedProcess : IAsyncDisposable
         return process.ExitCode;
     }
 
+    /// <summary>How many TCP sockets it listens on.</summary>
+    public int ListeningSockets()
+    {
+        const string listening = "0A";
+        var all = new[] { "tcp", "tcp6" }.SelectMany(table => File.ReadLines($"/proc/{Id}/net/{table}").Skip(1))
+            .Select(line => line.Split(' ', StringSplitOptions.RemoveEmptyEntries))
+            .Where(columns => columns[3] == listening)
+            .Select(columns => $"socket:[{columns[9]}]")
+            .ToHashSet();
+        return Directory.EnumerateFiles($"/proc/{Id}/fd").Count(path => new FileInfo(path).LinkTarget is { } target && all.Contains(target));
+    }
+
     /// <summary>Tells it to end, and gives its exit code.</summary>
     public Task<int> StopAsync()
     {
