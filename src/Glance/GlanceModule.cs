@@ -19,17 +19,19 @@ namespace SharpStack.Glance;
 public sealed class GlanceModule : IServiceModule
 {
     private const string ServiceName = "glance-api";
+    private const string ConfigName = "glance";
 
     public IReadOnlyList<string> Services { get; } = [ServiceName];
 
     public IEnumerable<(string Config, ConfigOption Option)> Options =>
-        ConfigOption.DeclaredIn(typeof(GlanceOptions)).Append(DatabaseOptions.Connection).Concat(PolicyOptions.All).Select(option => ("glance", option));
+        ConfigOption.DeclaredIn(typeof(GlanceOptions)).Concat(DatabaseOptions.All).Concat(PolicyOptions.All).Select(option => (ConfigName, option));
 
     public void Register(ModuleContext context)
     {
-        var config = context.Config("glance");
+        var config = context.Config(ConfigName);
         context.Services.AddSingleton(new GlanceConfig(config));
-        context.Services.AddSingleton<GlanceDatabase>();
+        DatabaseOptions.Register<GlanceModule>(context, config, typeof(InitialSchema).Namespace!);
+        context.Services.AddSingleton(provider => new GlanceDatabase(provider.GetRequiredKeyedService<ServiceDatabase>(ConfigName)));
         context.Services.AddSingleton<ImageRepository>();
         context.Services.AddSingleton<MemberRepository>();
         context.Services.AddSingleton<TaskRepository>();

@@ -83,7 +83,6 @@ public sealed class KeystoneBootstrap
     public async Task RunAsync(BootstrapSettings settings, CancellationToken cancellationToken = default)
     {
         SetupKeys();
-        store.Open();
         var roles = new Dictionary<string, string>(StringComparer.Ordinal);
         foreach (var name in (string[])["reader", "member", "admin", "service"])
         {

@@ -5,6 +5,7 @@ using SharpStack.Foundation.Configuration;
 using SharpStack.Foundation.Hosting;
 using SharpStack.Foundation.Http;
 using SharpStack.Foundation.Identity;
+using SharpStack.Foundation.Storage;
 using SharpStack.Keystone.Assignments;
 using SharpStack.Keystone.Authentication;
 using SharpStack.Keystone.Catalog;
@@ -34,18 +35,15 @@ public sealed class KeystoneModule : IServiceModule
     public IReadOnlyList<string> Services => [ServiceName];
 
     public IEnumerable<(string Config, ConfigOption Option)> Options =>
-        ConfigOption.DeclaredIn(typeof(KeystoneOptions)).Concat(ConfigOption.DeclaredIn(typeof(LdapOptions))).Select(static option => (ServiceName, option));
+        ConfigOption.DeclaredIn(typeof(KeystoneOptions)).Concat(ConfigOption.DeclaredIn(typeof(LdapOptions))).Concat(DatabaseOptions.All).Select(static option => (ServiceName, option));
 
     public void Register(ModuleContext context)
     {
         var config = context.Config(ServiceName);
         var data = Path.Combine(context.Host.DataDirectory, ServiceName);
         var services = context.Services;
-        services.AddSingleton(_ =>
-        {
-            Directory.CreateDirectory(data);
-            return new KeystoneStore(config.Get(KeystoneOptions.Connection) is { Length: > 0 } url ? url : $"sqlite:///{Path.Combine(data, "keystone.db")}");
-        });
+        DatabaseOptions.Register<KeystoneModule>(context, config, typeof(M0001Identity).Namespace!, file: Path.Combine(ServiceName, "keystone.db"));
+        services.AddSingleton(provider => new KeystoneStore(provider.GetRequiredKeyedService<ServiceDatabase>(ServiceName)));
         services.AddSingleton(provider => Keys(
             provider, config.Get(KeystoneOptions.KeyRepository) is { Length: > 0 } directory ? directory : Path.Combine(data, "fernet-keys"), config.Get(KeystoneOptions.MaxActiveKeys)));
         services.AddSingleton(provider => new CredentialKeys(Keys(
@@ -153,8 +151,8 @@ public sealed class KeystoneModule : IServiceModule
     }
 }
 
-/// <summary>Opens the database, and removes expired revocations from time to time.</summary>
-internal sealed partial class KeystoneWorker(KeystoneStore store, RevocationIndex revocations, TimeProvider time, ILogger<KeystoneWorker> log) : IWorker, IDisposable
+/// <summary>Removes expired revocations from time to time.</summary>
+internal sealed partial class KeystoneWorker(RevocationIndex revocations, TimeProvider time, ILogger<KeystoneWorker> log) : IWorker, IDisposable
 {
     private static readonly TimeSpan PrunePeriod = TimeSpan.FromMinutes(10);
 
@@ -163,7 +161,6 @@ internal sealed partial class KeystoneWorker(KeystoneStore store, RevocationInde
 
     public Task StartAsync(CancellationToken cancellationToken)
     {
-        store.Open();
         pruning = PruneAsync();
         return Task.CompletedTask;
     }

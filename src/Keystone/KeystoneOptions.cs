@@ -5,9 +5,6 @@ namespace SharpStack.Keystone;
 /// <summary>The options of <c>keystone.conf</c> that are read.</summary>
 public static class KeystoneOptions
 {
-    public static readonly ConfigOption<string> Connection = new(
-        "database", "connection", "", "Where identities are stored; empty for a SQLite file in the data directory.") { Secret = true };
-
     public static readonly ConfigOption<string> PublicEndpoint = new(
         "DEFAULT", "public_endpoint", "", "The URL that links begin with, where a proxy stands before the service; empty for the one of the request.");
 

@@ -32,15 +32,20 @@ public sealed class NeutronModule : IServiceModule
     public IReadOnlyList<string> Services => [Server];
 
     public IEnumerable<(string Config, ConfigOption Option)> Options =>
+<<<<<<< HEAD
         [.. NeutronOptions.Declared.Concat(PolicyOptions.All).Concat(BusOptions.All).Concat(ServiceCredentials.Options("nova")).Append(DatabaseOptions.Connection).Select(option => (ConfigName, option))];
+=======
+        [.. NeutronOptions.Declared.Concat(PolicyOptions.All).Concat(ServiceCredentials.Options("nova")).Concat(DatabaseOptions.All).Select(option => (ConfigName, option))];
+>>>>>>> 3ff2f9a (Store on PostgreSQL and MariaDB too, and test the storage on all three)
 
     public void Register(ModuleContext context)
     {
         var services = context.Services;
         var config = context.Config(ConfigName);
         services.AddSingleton(new NeutronOptions(config, context.Host));
+        DatabaseOptions.Register<NeutronModule>(context, config, typeof(M001Initial).Namespace!);
         services.AddSingleton(provider => new NeutronStore(
-            DatabaseOptions.Open(config, context.Host, typeof(M001Initial).Assembly, typeof(M001Initial).Namespace!), provider.GetRequiredService<IMessageBus>(), provider.GetRequiredService<TimeProvider>()));
+            provider.GetRequiredKeyedService<ServiceDatabase>(ConfigName), provider.GetRequiredService<IMessageBus>(), provider.GetRequiredService<TimeProvider>()));
         AddDrivers(services);
         services.AddSingleton(provider => ActivatorUtilities.CreateInstance<NeutronLeases>(provider));
         services.AddSingleton<SegmentManager>();

@@ -42,7 +42,7 @@ public sealed class NovaModule : IServiceModule
     public IEnumerable<(string Config, ConfigOption Option)> Options =>
         ConfigOption.DeclaredIn(typeof(NovaOptions))
             .Concat(ConfigOption.DeclaredIn(typeof(SchedulerOptions)))
-            .Append(DatabaseOptions.Connection)
+            .Concat(DatabaseOptions.All)
             .Concat(PolicyOptions.All)
             .Concat(BusOptions.All)
             .Concat(((string[])["keystone_authtoken", "placement", "neutron", "glance"]).SelectMany(ServiceCredentials.Options))
@@ -53,8 +53,8 @@ public sealed class NovaModule : IServiceModule
         var config = context.Config(ConfigName);
         var host = context.Host;
         var services = context.Services;
-        services.AddSingleton(provider => new NovaStore(
-            () => DatabaseOptions.Open(config, host, typeof(NovaModule).Assembly, typeof(M0001Nova).Namespace!), provider.GetRequiredService<TimeProvider>()));
+        DatabaseOptions.Register<NovaModule>(context, config, typeof(M0001Nova).Namespace!);
+        services.AddSingleton(provider => new NovaStore(provider.GetRequiredKeyedService<ServiceDatabase>(ConfigName), provider.GetRequiredService<TimeProvider>()));
         Add(services, config, (provider, configuration) => new HostRegistry(provider.GetRequiredService<NovaStore>(), configuration));
         services.AddSingleton<IHostStates>(provider => provider.GetRequiredService<HostRegistry>());
         services.AddSingleton<ConductorHints>();
@@ -63,7 +63,6 @@ public sealed class NovaModule : IServiceModule
             provider.GetRequiredService<NovaStore>(), provider.GetRequiredService<HostRegistry>(), provider.GetRequiredService<HostProviders>()));
         Add(services, config, (provider, configuration) => new NeutronClient(provider.GetRequiredService<ServiceClients>(), configuration));
         Add(services, config, (provider, configuration) => new PlacementClient(provider.GetRequiredService<ServiceClients>(), configuration));
-        context.AddWorker<NovaDatabase>();
         if (context.Runs(SchedulerName))
         {
             services.AddScheduler(config);

@@ -27,13 +27,13 @@ public sealed class PlacementModule : IServiceModule
     public IReadOnlyList<string> Services => [ApiName];
 
     public IEnumerable<(string Config, ConfigOption Option)> Options =>
-        ConfigOption.DeclaredIn(typeof(PlacementOptions)).Append(DatabaseOptions.Connection).Concat(PolicyOptions.All).Select(option => (PlacementOptions.Config, option));
+        ConfigOption.DeclaredIn(typeof(PlacementOptions)).Concat(DatabaseOptions.AllIn(PlacementOptions.DatabaseGroup)).Concat(PolicyOptions.All).Select(option => (PlacementOptions.Config, option));
 
     public void Register(ModuleContext context)
     {
         var config = context.Config(PlacementOptions.Config);
-        var host = context.Host;
-        context.Services.AddSingleton(new PlacementStore(() => Open(config, host), host.Time));
+        DatabaseOptions.Register<PlacementModule>(context, config, typeof(M0001Placement).Namespace!, PlacementOptions.DatabaseGroup);
+        context.Services.AddSingleton(services => new PlacementStore(services.GetRequiredKeyedService<ServiceDatabase>(PlacementOptions.Config), context.Host.Time));
         context.Services.AddSingleton<NameCatalog>();
         context.Services.AddSingleton<ProviderIndex>();
         context.Services.AddSingleton<ResourceProviderStore>();
@@ -59,16 +59,6 @@ public sealed class PlacementModule : IServiceModule
         .. ResourceProviderApi.Policies, .. ResourceClassApi.Policies, .. InventoryApi.Policies, .. AggregateApi.Policies, .. UsageApi.Policies,
         .. TraitApi.Policies, .. AllocationApi.Policies, .. AllocationCandidateApi.Policies, .. ReshaperApi.Policies,
     ];
-
-    private static ServiceDatabase Open(ServiceConfig config, HostOptions host)
-    {
-        if (config.Get(PlacementOptions.Connection) is { Length: > 0 } connection)
-        {
-            config.With(DatabaseOptions.Connection.Group, DatabaseOptions.Connection.Name, connection);
-        }
-
-        return DatabaseOptions.Open(config, host, typeof(PlacementModule).Assembly, typeof(M0001Placement).Namespace!);
-    }
 
     private static void Map(ApiRoutes routes, IServiceProvider services, ServiceConfig config)
     {
@@ -106,10 +96,10 @@ public sealed class PlacementModule : IServiceModule
     });
 }
 
-/// <summary>Opens Placement's database with the process.</summary>
+/// <summary>Adds the standard names that the database lacks.</summary>
 internal sealed class PlacementWorker(PlacementStore store) : IWorker
 {
-    public Task StartAsync(CancellationToken cancellationToken) => store.OpenAsync(cancellationToken);
+    public Task StartAsync(CancellationToken cancellationToken) => store.AddStandardNamesAsync(cancellationToken);
 
-    public async Task StopAsync(CancellationToken cancellationToken) => await store.DisposeAsync();
+    public Task StopAsync(CancellationToken cancellationToken) => Task.CompletedTask;
 }

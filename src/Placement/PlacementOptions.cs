@@ -7,6 +7,9 @@ internal static class PlacementOptions
 {
     public const string Config = "placement";
 
+    /// <summary>Placement's own group for its database; <c>[database]</c> is read where it is empty.</summary>
+    public const string DatabaseGroup = "placement_database";
+
     private const string MissingId = "00000000-0000-0000-0000-000000000000";
 
     public static readonly ConfigOption<bool> RandomizeAllocationCandidates = new(
@@ -17,8 +20,4 @@ internal static class PlacementOptions
 
     public static readonly ConfigOption<string> IncompleteConsumerUserId = new(
         "placement", "incomplete_consumer_user_id", MissingId, "The user of allocations made before microversion 1.8, which name none.");
-
-    /// <summary>Placement's own group; <c>[database]</c> is read where it is empty.</summary>
-    public static readonly ConfigOption<string> Connection = new(
-        "placement_database", "connection", "", "The database as an SQLAlchemy URL; empty for [database] connection.") { Secret = true };
 }

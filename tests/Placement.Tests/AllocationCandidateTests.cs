@@ -46,7 +46,7 @@ public sealed class AllocationCandidateTests : PlacementTest
     {
         var provider = await ProviderWithAsync(Host);
         Assert.Equal([provider], Providers(await CandidatesAsync("resources=VCPU:4")));
-        var database = $"sqlite:///{Path.Combine(Cloud.Data, "placement.db")}";
+        var database = Cloud.DatabaseUrl("placement");
         await using var other = await TestCloud.StartAsync([new PlacementModule()], [("placement", "placement_database", "connection", database)]);
         using var client = other.Client("placement-api", "admin", "placement 1.39");
         (await client.PutAsync($"/allocations/{Guid.NewGuid()}", Claim(Of(provider, "\"VCPU\": 1")))).Expect(204);

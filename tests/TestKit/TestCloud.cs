@@ -6,22 +6,26 @@ using Microsoft.Extensions.Logging;
 using SharpStack.Foundation.Configuration;
 using SharpStack.Foundation.Hosting;
 using SharpStack.Foundation.Identity;
+using SharpStack.Foundation.Storage;
+using SharpStack.TestKit.Databases;
 using Xunit;
 
 namespace SharpStack.TestKit;
 
 /// <summary>
 /// A cloud of some modules in this process, in a folder of its own, without sockets. Without Keystone among the modules the tokens are
-/// those of <see cref="TestIdentities"/>.
+/// those of <see cref="TestIdentities"/>. Its databases are on the engine that SHARPSTACK_TEST_ENGINE names (see <see cref="TestDatabases"/>).
 /// </summary>
 public sealed class TestCloud : IAsyncDisposable
 {
+    private readonly Dictionary<string, string> databases;
     private readonly bool keepsData;
 
-    private TestCloud(CloudHost host, string data, bool keepsData)
+    private TestCloud(CloudHost host, string data, Dictionary<string, string> databases, bool keepsData)
     {
         Host = host;
         Data = data;
+        this.databases = databases;
         this.keepsData = keepsData;
     }
 
@@ -54,10 +58,12 @@ public sealed class TestCloud : IAsyncDisposable
             existing.With(group, name, value);
         }
 
+        var all = modules.ToList();
+        var databases = await DatabasesAsync(all, configs, data);
         var options = new HostOptions { DataDirectory = data, Configs = configs, Listen = null, HostName = "testhost", Time = time ?? TimeProvider.System };
         var host = CloudHost.Create(
             options,
-            modules,
+            all,
             logging => logging.SetMinimumLevel(LogLevel.Warning).AddProvider(new TestOutputLogs()),
             container =>
             {
@@ -69,11 +75,14 @@ public sealed class TestCloud : IAsyncDisposable
                 services?.Invoke(container);
             });
         await host.StartAsync();
-        return new TestCloud(host, data, keepsData);
+        return new TestCloud(host, data, databases, keepsData);
     }
 
     public T Get<T>()
         where T : notnull => Host.Services.GetRequiredService<T>();
+
+    /// <summary>The URL of a service's database, by its configuration's name (<c>nova</c>).</summary>
+    public string DatabaseUrl(string config) => databases[config];
 
     /// <summary>A client of an API that sends a token with each request; null for none.</summary>
     public TestClient Client(string api, string? token = "admin", string? microversion = null) => new(Host.CreateClient(api), token, microversion);
@@ -88,11 +97,45 @@ public sealed class TestCloud : IAsyncDisposable
     public async ValueTask DisposeAsync()
     {
         await Host.DisposeAsync();
-        if (!keepsData)
+        if (keepsData)
         {
-            Directory.Delete(Data, recursive: true);
+            return;
         }
+
+        foreach (var config in databases.Keys)
+        {
+            await TestDatabases.DropAsync(TestDatabases.Engine, DatabaseName(Data, config));
+        }
+
+        Directory.Delete(Data, recursive: true);
     }
+
+    /// <summary>A database for each of the modules' configurations that names none; the same again for the same data folder.</summary>
+    private static async Task<Dictionary<string, string>> DatabasesAsync(IEnumerable<IServiceModule> modules, Dictionary<string, ServiceConfig> configs, string data)
+    {
+        var databases = new Dictionary<string, string>();
+        foreach (var name in modules.SelectMany(module => module.Options).Where(option => option.Option == DatabaseOptions.Connection).Select(option => option.Config).Distinct())
+        {
+            if (!configs.TryGetValue(name, out var config))
+            {
+                configs[name] = config = ServiceConfig.Empty(name);
+            }
+
+            if (!config.IsSet(DatabaseOptions.Connection))
+            {
+                var url = TestDatabases.Engine == DatabaseEngine.Sqlite
+                    ? $"sqlite:///{Path.Combine(data, name + ".db")}"
+                    : await TestDatabases.UrlAsync(TestDatabases.Engine, DatabaseName(data, name));
+                config.With(DatabaseOptions.Connection.Group, DatabaseOptions.Connection.Name, url);
+            }
+
+            databases[name] = config.Get(DatabaseOptions.Connection);
+        }
+
+        return databases;
+    }
+
+    private static string DatabaseName(string data, string config) => $"{Path.GetFileName(data)}_{config}";
 
     private sealed class TestOutputLogs : ILoggerProvider, ILogger
     {

@@ -10,16 +10,12 @@ using SharpStack.Glance.Stores;
 namespace SharpStack.Glance.Storage;
 
 /// <summary>The image service's own database.</summary>
-internal sealed class GlanceDatabase(GlanceConfig config, HostOptions host) : IAsyncDisposable
+internal sealed class GlanceDatabase(ServiceDatabase database)
 {
-    private readonly Lazy<ServiceDatabase> database = new(() => DatabaseOptions.Open(config.Options, host, typeof(GlanceDatabase).Assembly, typeof(InitialSchema).Namespace!));
-
-    public ServiceDatabase Service => database.Value;
-
-    public ValueTask DisposeAsync() => database.IsValueCreated ? database.Value.DisposeAsync() : ValueTask.CompletedTask;
+    public ServiceDatabase Service => database;
 }
 
-/// <summary>Opens the service's database and stores, and undoes what an earlier run of this host left half done.</summary>
+/// <summary>Opens the stores, and undoes what an earlier run of this host left half done.</summary>
 internal sealed class GlanceWorker(GlanceDatabase database, ImageStores stores, StagingArea staging, UploadClaims claims) : IWorker
 {
     public async Task StartAsync(CancellationToken cancellationToken)

@@ -7,17 +7,20 @@ using SharpStack.Foundation.Storage;
 namespace SharpStack.Neutron.Storage;
 
 /// <summary>Neutron's database, and the rule that hints leave only after what they tell of is committed.</summary>
-internal sealed class NeutronStore(ServiceDatabase database, IMessageBus bus, TimeProvider time) : IAsyncDisposable
+internal sealed class NeutronStore(ServiceDatabase database, IMessageBus bus, TimeProvider time)
 {
     /// <summary>Called after a transaction that left events for Nova.</summary>
     public Func<ValueTask>? NovaEventsWritten { get; set; }
 
     public TimeProvider Time => time;
 
+<<<<<<< HEAD
     public ServiceDatabase Database => database;
 
     public ValueTask DisposeAsync() => database.DisposeAsync();
 
+=======
+>>>>>>> 3ff2f9a (Store on PostgreSQL and MariaDB too, and test the storage on all three)
     public DataConnection Read() => database.Read();
 
     /// <summary>One write transaction; its hints are sent when it is committed.</summary>

@@ -2,7 +2,6 @@ using LinqToDB;
 using LinqToDB.Async;
 using LinqToDB.Data;
 using SharpStack.Foundation;
-using SharpStack.Foundation.Hosting;
 using SharpStack.Foundation.Storage;
 using SharpStack.Foundation.Storage.Leases;
 using SharpStack.Nova.Aggregates;
@@ -12,40 +11,19 @@ using SharpStack.Nova.Servers;
 namespace SharpStack.Nova.Storage;
 
 /// <summary>Nova's database: sessions for reading, and write transactions.</summary>
-internal sealed class NovaStore(Func<ServiceDatabase> open, TimeProvider time) : IAsyncDisposable
+internal sealed class NovaStore(ServiceDatabase database, TimeProvider time)
 {
-    private readonly Lock opening = new();
-    private ServiceDatabase? database;
-
-    /// <summary>The database, opened where nobody has yet.</summary>
-    public ServiceDatabase Database
-    {
-        get
-        {
-            if (database is not null)
-            {
-                return database;
-            }
-
-            lock (opening)
-            {
-                return database ??= open();
-            }
-        }
-    }
-
-    /// <summary>Opens the database and brings its schema up, where nobody has yet.</summary>
-    public void Open() => _ = Database;
+    public ServiceDatabase Database => database;
 
     /// <summary>A session for reading; dispose it soon.</summary>
-    public NovaSession Read() => new(Database.Read(), time.NowMicroseconds());
+    public NovaSession Read() => new(database.Read(), time.NowMicroseconds());
 
-    /// <summary>Runs <paramref name="work"/> as the only writer, in one transaction; it may be run again and does nothing but use its session.</summary>
+    /// <summary>Runs <paramref name="work"/> in one write transaction; it may be run again and does nothing but use its session.</summary>
     public Task<T> WriteAsync<T>(Func<NovaSession, Task<T>> work, CancellationToken cancellationToken) =>
-        Database.WriteAsync(connection => work(new NovaSession(connection, time.NowMicroseconds())), cancellationToken);
+        database.WriteAsync(connection => work(new NovaSession(connection, time.NowMicroseconds())), cancellationToken);
 
     public Task WriteAsync(Func<NovaSession, Task> work, CancellationToken cancellationToken) =>
-        Database.WriteAsync(connection => work(new NovaSession(connection, time.NowMicroseconds())), cancellationToken);
+        database.WriteAsync(connection => work(new NovaSession(connection, time.NowMicroseconds())), cancellationToken);
 
     /// <summary>Changes one instance that is not deleted; <paramref name="change"/> says whether there was anything to change.</summary>
     /// <returns>The row as it is now; null where the instance is gone.</returns>
@@ -84,8 +62,6 @@ internal sealed class NovaStore(Func<ServiceDatabase> open, TimeProvider time) :
 
     public Task<InstanceRow?> ChangeAsync(Lease lease, string uuid, Func<InstanceRow, bool> change, CancellationToken cancellationToken) =>
         ChangeAsync(lease, uuid, (_, row) => Task.FromResult(change(row)), cancellationToken);
-
-    public ValueTask DisposeAsync() => database?.DisposeAsync() ?? ValueTask.CompletedTask;
 }
 
 /// <summary>A session on Nova's tables.</summary>
@@ -172,16 +148,4 @@ internal static class InstanceQueries
             db.GetTable<InstanceRow>().Where(row => row.Uuid == uuid).FirstOrDefaultAsync(cancellationToken));
 
     public static Task<InstanceRow?> ByUuid(DataConnection db, string uuid, CancellationToken cancellationToken) => FindByUuid(db, uuid, cancellationToken);
-}
-
-/// <summary>Opens Nova's database with the process.</summary>
-internal sealed class NovaDatabase(NovaStore store) : IWorker
-{
-    public Task StartAsync(CancellationToken cancellationToken)
-    {
-        store.Open();
-        return Task.CompletedTask;
-    }
-
-    public Task StopAsync(CancellationToken cancellationToken) => Task.CompletedTask;
 }

@@ -6,17 +6,11 @@ using SharpStack.Foundation.Storage;
 namespace SharpStack.Placement.Storage;
 
 /// <summary>Placement's database: reading sessions, and write transactions that carry a revision.</summary>
-internal sealed class PlacementStore(Func<ServiceDatabase> open, TimeProvider time) : IAsyncDisposable
+internal sealed class PlacementStore(ServiceDatabase database, TimeProvider time)
 {
-    private ServiceDatabase? database;
-
-    private ServiceDatabase Database => database ?? throw new InvalidOperationException("The database is not open yet.");
-
-    /// <summary>Opens the database, brings its schema up and adds the standard names that it lacks.</summary>
-    public async Task OpenAsync(CancellationToken cancellationToken)
-    {
-        database = open();
-        await Database.WriteAsync(
+    /// <summary>Adds the standard names that the database lacks.</summary>
+    public Task AddStandardNamesAsync(CancellationToken cancellationToken) =>
+        database.WriteAsync(
             async session =>
             {
                 var now = time.NowMicroseconds();
@@ -41,13 +35,12 @@ internal sealed class PlacementStore(Func<ServiceDatabase> open, TimeProvider ti
                 }
             },
             cancellationToken);
-    }
 
-    public DataConnection Read() => Database.Read();
+    public DataConnection Read() => database.Read();
 
     /// <summary>Runs <paramref name="work"/> as the only writer; see <see cref="WriteSession"/>.</summary>
     public Task<T> WriteAsync<T>(Func<WriteSession, Task<T>> work, CancellationToken cancellationToken) =>
-        Database.WriteAsync(
+        database.WriteAsync(
             async connection =>
             {
                 await connection.GetTable<ChangeState>().Set(row => row.Revision, row => row.Revision + 1).UpdateAsync(cancellationToken);
@@ -64,14 +57,6 @@ internal sealed class PlacementStore(Func<ServiceDatabase> open, TimeProvider ti
                 return true;
             },
             cancellationToken);
-
-    public async ValueTask DisposeAsync()
-    {
-        if (database is not null)
-        {
-            await database.DisposeAsync();
-        }
-    }
 }
 
 /// <summary>A write transaction of Placement.</summary>

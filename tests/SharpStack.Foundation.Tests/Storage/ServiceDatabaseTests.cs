@@ -1,98 +1,252 @@
 using FluentMigrator;
 using LinqToDB;
 using LinqToDB.Async;
+using LinqToDB.Data;
 using LinqToDB.Mapping;
 using SharpStack.Foundation.Storage;
+using SharpStack.TestKit.Databases;
 
 namespace SharpStack.Foundation.Tests.Storage;
 
 [Migration(1)]
 public sealed class CreateThings : ForwardOnlyMigration
 {
-    public override void Up() => Create.Table("things").WithColumn("id").AsInt32().PrimaryKey().WithColumn("name").AsString(255).Unique();
+    public override void Up()
+    {
+        Create.Table("things")
+            .WithColumn("id").AsInt64().PrimaryKey().Identity()
+            .WithColumn("name").AsString(255).NotNullable().Unique("ux_things_name")
+            .WithColumn("text").AsString(int.MaxValue).Nullable()
+            .WithColumn("flag").AsBoolean().NotNullable().WithDefaultValue(false)
+            .WithColumn("amount").AsInt32().NotNullable().WithDefaultValue(0)
+            .WithColumn("ratio").AsDouble().NotNullable().WithDefaultValue(0)
+            .WithColumn("at").AsInt64().Nullable();
+        Create.Table("parts")
+            .WithColumn("thing_id").AsInt64().PrimaryKey().ForeignKey("fk_parts_thing", "things", "id").OnDelete(System.Data.Rule.Cascade)
+            .WithColumn("key").AsString(255).PrimaryKey()
+            .WithColumn("limit").AsInt32().NotNullable();
+    }
 }
 
 [Table("things")]
 public sealed record Thing
 {
-    [Column("id"), PrimaryKey]
-    public int Id { get; init; }
+    [Column("id"), PrimaryKey, Identity]
+    public long Id { get; init; }
 
     [Column("name")]
-    public string Name { get; init; } = "";
+    public required string Name { get; init; }
+
+    [Column("text")]
+    public string? Text { get; init; }
+
+    [Column("flag")]
+    public bool Flag { get; init; }
+
+    [Column("amount")]
+    public int Amount { get; init; }
+
+    [Column("ratio")]
+    public double Ratio { get; init; }
+
+    [Column("at")]
+    public long? At { get; init; }
 }
 
-public sealed class ServiceDatabaseTests : IAsyncDisposable
+[Table("parts")]
+public sealed record Part
 {
-    private readonly DirectoryInfo folder = Directory.CreateTempSubdirectory();
+    [Column("thing_id"), PrimaryKey(0)]
+    public long ThingId { get; init; }
 
-    private string Url => $"sqlite:///{folder.FullName}/things.db";
+    [Column("key"), PrimaryKey(1)]
+    public required string Key { get; init; }
 
-    [Fact]
-    public async Task Migrations_run_once_and_the_rows_stay()
+    [Column("limit")]
+    public int Limit { get; init; }
+}
+
+/// <summary>What the storage promises, the same on every engine.</summary>
+public sealed class ServiceDatabaseTests
+{
+    public static TheoryData<DatabaseEngine> Engines => TestDatabases.Engines;
+
+    public static TheoryData<DatabaseEngine> Servers => TestDatabases.ServerEngines;
+
+    private static CancellationToken Cancelled => TestContext.Current.CancellationToken;
+
+    [Theory]
+    [MemberData(nameof(Engines))]
+    public async Task Migrations_run_once_and_the_rows_stay(DatabaseEngine engine)
     {
-        await using (var database = Open())
+        await using var place = await TestDatabases.CreateAsync(engine);
+        await using (var database = Open(place))
         {
             Assert.Equal(0, database.CurrentVersion());
             database.Migrate();
             Assert.Equal(1, database.CurrentVersion());
-            await database.WriteAsync(session => session.InsertAsync(new Thing { Id = 1, Name = "one" }), TestContext.Current.CancellationToken);
+            await database.WriteAsync(session => session.InsertAsync(new Thing { Name = "one" }, token: Cancelled), Cancelled);
         }
 
-        await using var again = Open();
+        await using var again = Open(place);
         again.Migrate();
         await using var read = again.Read();
-        Assert.Equal("one", (await read.GetTable<Thing>().SingleAsync(TestContext.Current.CancellationToken)).Name);
+        Assert.Equal("one", (await read.GetTable<Thing>().SingleAsync(Cancelled)).Name);
     }
 
-    [Fact]
-    public async Task What_fails_leaves_nothing_behind()
+    [Theory]
+    [MemberData(nameof(Engines))]
+    public async Task Every_kind_of_value_comes_back_as_it_went(DatabaseEngine engine)
     {
-        await using var database = Open();
-        database.Migrate();
+        await using var place = await TestDatabases.CreateAsync(engine);
+        await using var database = Open(place);
+        var longText = string.Concat(Enumerable.Repeat("ä€😀\\'\"%_\n\t", 20_000));
+        Thing[] things =
+        [
+            new() { Name = "ä€😀 \\'\"%_", Text = longText, Flag = true, Amount = int.MinValue, Ratio = 1.0 / 3, At = long.MaxValue },
+            new() { Name = "", Text = null, Flag = false, Amount = int.MaxValue, Ratio = -16.123456789012345, At = null },
+        ];
+        var ids = await database.WriteAsync(
+            async session => new[] { await session.InsertWithInt64IdentityAsync(things[0], token: Cancelled), await session.InsertWithInt64IdentityAsync(things[1], token: Cancelled) }, Cancelled);
+        await using var read = database.Read();
+        var back = await read.GetTable<Thing>().OrderBy(thing => thing.Id).ToListAsync(Cancelled);
+        Assert.Equal([things[0] with { Id = ids[0] }, things[1] with { Id = ids[1] }], back);
+    }
+
+    [Theory]
+    [MemberData(nameof(Engines))]
+    public async Task What_fails_leaves_nothing_behind(DatabaseEngine engine)
+    {
+        await using var place = await TestDatabases.CreateAsync(engine);
+        await using var database = Open(place);
         await Assert.ThrowsAsync<InvalidOperationException>(() => database.WriteAsync<int>(
             async session =>
             {
-                await session.InsertAsync(new Thing { Id = 1, Name = "one" });
+                await session.InsertAsync(new Thing { Name = "one" }, token: Cancelled);
                 throw new InvalidOperationException("after the insert");
             },
-            TestContext.Current.CancellationToken));
+            Cancelled));
         await using var read = database.Read();
-        Assert.Equal(0, await read.GetTable<Thing>().CountAsync(TestContext.Current.CancellationToken));
+        Assert.Equal(0, await read.GetTable<Thing>().CountAsync(Cancelled));
     }
 
-    [Fact]
-    public async Task Of_many_writers_of_one_name_one_wins_and_the_others_are_told()
+    [Theory]
+    [MemberData(nameof(Engines))]
+    public async Task Of_many_writers_of_one_name_one_wins_and_the_others_are_told_by_which_key(DatabaseEngine engine)
     {
-        await using var database = Open();
-        database.Migrate();
-        var results = await Task.WhenAll(Enumerable.Range(0, 16).Select(async id =>
+        await using var place = await TestDatabases.CreateAsync(engine);
+        await using var database = Open(place);
+        var refused = await Task.WhenAll(Enumerable.Range(0, 16).Select(async _ =>
         {
             try
             {
-                await database.WriteAsync(session => session.InsertAsync(new Thing { Id = id, Name = "same" }));
-                return true;
+                await database.WriteAsync(session => session.InsertAsync(new Thing { Name = "same" }, token: Cancelled), Cancelled);
+                return null;
             }
-            catch (UniqueConstraintException)
+            catch (UniqueConstraintException failure)
             {
-                return false;
+                return failure.Constraint;
             }
         }));
-        Assert.Equal(1, results.Count(won => won));
+        Assert.Equal(15, refused.Count(constraint => constraint is not null));
+        Assert.All(refused.OfType<string>(), constraint => Assert.Contains("name", constraint, StringComparison.Ordinal));
     }
 
-    [Fact]
-    public void Another_engine_is_refused_in_words()
+    [Theory]
+    [MemberData(nameof(Engines))]
+    public async Task A_row_that_points_nowhere_is_refused(DatabaseEngine engine)
     {
-        var failure = Assert.Throws<CloudException>(() => new ServiceDatabase("mysql+pymysql://nova:pw@db/nova", typeof(Thing).Assembly, "x"));
-        Assert.DoesNotContain("pw", failure.Message, StringComparison.Ordinal);
+        await using var place = await TestDatabases.CreateAsync(engine);
+        await using var database = Open(place);
+        await Assert.ThrowsAsync<UniqueConstraintException>(
+            () => database.WriteAsync(session => session.InsertAsync(new Part { ThingId = 77, Key = "k" }, token: Cancelled), Cancelled));
     }
 
-    public ValueTask DisposeAsync()
+    [Theory]
+    [MemberData(nameof(Engines))]
+    public async Task Writers_that_read_what_they_change_lose_nothing(DatabaseEngine engine)
     {
-        folder.Delete(recursive: true);
-        return ValueTask.CompletedTask;
+        await using var place = await TestDatabases.CreateAsync(engine);
+        await using var database = Open(place);
+        await database.WriteAsync(session => session.InsertAsync(new Thing { Name = "counter" }, token: Cancelled), Cancelled);
+        await Task.WhenAll(Enumerable.Range(0, 8).Select(async _ =>
+        {
+            for (var i = 0; i < 5; i++)
+            {
+                await database.WriteAsync(
+                    async session =>
+                    {
+                        var thing = await session.GetTable<Thing>().SingleAsync(Cancelled);
+                        await session.UpdateAsync(thing with { Amount = thing.Amount + 1 }, token: Cancelled);
+                    },
+                    Cancelled);
+            }
+        }));
+        await using var read = database.Read();
+        Assert.Equal(40, (await read.GetTable<Thing>().SingleAsync(Cancelled)).Amount);
     }
 
-    private ServiceDatabase Open() => new(Url, typeof(CreateThings).Assembly, typeof(CreateThings).Namespace!);
+    [Theory]
+    [MemberData(nameof(Engines))]
+    public async Task A_count_that_guards_an_insert_is_never_passed(DatabaseEngine engine)
+    {
+        await using var place = await TestDatabases.CreateAsync(engine);
+        await using var database = Open(place);
+        var made = await Task.WhenAll(Enumerable.Range(0, 12).Select(i => database.WriteAsync(
+            async session =>
+            {
+                // A quota: two transactions that count before either inserts would both pass it under a weaker isolation.
+                if (await session.GetTable<Thing>().CountAsync(thing => thing.Flag, Cancelled) >= 3)
+                {
+                    return false;
+                }
+
+                await session.InsertAsync(new Thing { Name = $"thing {i}", Flag = true }, token: Cancelled);
+                return true;
+            },
+            Cancelled)));
+        Assert.Equal(3, made.Count(one => one));
+        await using var read = database.Read();
+        Assert.Equal(3, await read.GetTable<Thing>().CountAsync(Cancelled));
+    }
+
+    [Theory]
+    [MemberData(nameof(Engines))]
+    public async Task Names_compare_and_sort_by_code_point(DatabaseEngine engine)
+    {
+        await using var place = await TestDatabases.CreateAsync(engine);
+        await using var database = Open(place);
+        // Case, accents, trailing blanks: four different names each time. On a server's own collation some would be one, and sort otherwise.
+        string[] names = ["a", "A", "a ", "á", "Z", "z", "ß", "ss", "_", "-", "10", "9", "😀", "ｚ"];
+        await database.WriteAsync(session => session.BulkCopyAsync(names.Select(name => new Thing { Name = name }), Cancelled), Cancelled);
+        await using var read = database.Read();
+        var sorted = await read.GetTable<Thing>().OrderBy(thing => thing.Name).Select(thing => thing.Name).ToListAsync(Cancelled);
+        Assert.Equal(names.OrderBy(name => name, Comparer<string>.Create(ByCodePoint)), sorted);
+        Assert.Equal(1, await read.GetTable<Thing>().CountAsync(thing => thing.Name == "a", Cancelled));
+        Assert.Equal(2, await read.GetTable<Thing>().CountAsync(thing => thing.Name.StartsWith("a", StringComparison.Ordinal), Cancelled));
+        Assert.Equal(1, await read.GetTable<Thing>().CountAsync(thing => thing.Name.Contains("Z", StringComparison.Ordinal), Cancelled));
+    }
+
+    [Theory]
+    [MemberData(nameof(Engines))]
+    public async Task A_row_is_replaced_by_its_key(DatabaseEngine engine)
+    {
+        await using var place = await TestDatabases.CreateAsync(engine);
+        await using var database = Open(place);
+        await database.WriteAsync(
+            async session =>
+            {
+                var id = await session.InsertWithInt64IdentityAsync(new Thing { Name = "one" }, token: Cancelled);
+                await session.InsertOrReplaceAsync(new Part { ThingId = id, Key = "k", Limit = 1 }, token: Cancelled);
+                await session.InsertOrReplaceAsync(new Part { ThingId = id, Key = "k", Limit = 2 }, token: Cancelled);
+            },
+            Cancelled);
+        await using var read = database.Read();
+        Assert.Equal(2, (await read.GetTable<Part>().SingleAsync(Cancelled)).Limit);
+    }
+
+    private static int ByCodePoint(string? left, string? right) => string.CompareOrdinal(
+        string.Concat(left!.EnumerateRunes().Select(rune => rune.Value.ToString("x8"))), string.Concat(right!.EnumerateRunes().Select(rune => rune.Value.ToString("x8"))));
+
+    private static ServiceDatabase Open(TestDatabase place, DatabaseSettings? settings = null) => new(place.Url, typeof(CreateThings).Assembly, typeof(CreateThings).Namespace!, settings);
 }
