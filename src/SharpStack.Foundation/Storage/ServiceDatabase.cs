@@ -82,7 +82,7 @@ public sealed partial class ServiceDatabase : IAsyncDisposable
             }
             catch (DatabaseUnavailableException failure) when (settings.MaxRetries < 0 || attempt <= settings.MaxRetries)
             {
-                LogWaiting(Url.ToString(), failure.InnerException!.Message, settings.RetryInterval.TotalSeconds, attempt, settings.MaxRetries < 0 ? "ever" : $"{settings.MaxRetries}");
+                LogWaiting(Url, failure.InnerException!.Message, settings.RetryInterval.TotalSeconds, attempt, settings.MaxRetries < 0 ? "ever" : $"{settings.MaxRetries}");
                 await Task.Delay(settings.RetryInterval, Clock, cancellationToken);
             }
         }
@@ -256,7 +256,7 @@ public sealed partial class ServiceDatabase : IAsyncDisposable
         metrics.GaveUp(DatabaseFailure.Unavailable);
         if (Interlocked.Exchange(ref lost, 1) == 0)
         {
-            LogLost(Url.ToString(), failure.Message);
+            LogLost(Url, failure.Message);
         }
 
         return failure as DatabaseUnavailableException ?? new DatabaseUnavailableException($"{Who}the database does not answer; try again in a while.", failure);
@@ -269,7 +269,7 @@ public sealed partial class ServiceDatabase : IAsyncDisposable
         metrics.Took(Clock.GetElapsedTime(started));
         if (Volatile.Read(ref lost) != 0 && Interlocked.Exchange(ref lost, 0) != 0)
         {
-            LogBack(Url.ToString());
+            LogBack(Url);
         }
     }
 
@@ -277,7 +277,7 @@ public sealed partial class ServiceDatabase : IAsyncDisposable
     internal void ForgetConnections(Exception failure)
     {
         metrics.Retried(DatabaseFailure.Unavailable);
-        LogReconnect(Url.ToString(), failure.Message);
+        LogReconnect(Url, failure.Message);
         engine.ClearPool();
     }
 
@@ -323,7 +323,7 @@ public sealed partial class ServiceDatabase : IAsyncDisposable
             catch (Exception failure) when (failure is DbException or InvalidOperationException or CloudException)
             {
                 // The connection is gone, and the transaction with it. What failed first is what matters.
-                LogRollback(Url.ToString(), failure.Message);
+                LogRollback(Url, failure.Message);
             }
 
             throw;
@@ -441,19 +441,19 @@ public sealed partial class ServiceDatabase : IAsyncDisposable
     }
 
     [LoggerMessage(EventId = 1401, Level = LogLevel.Warning, Message = "Waiting for the database {Url}: {Reason}; again in {Seconds} s ({Attempt} of {Attempts})")]
-    private partial void LogWaiting(string url, string reason, double seconds, int attempt, string attempts);
+    private partial void LogWaiting(DatabaseUrl url, string reason, double seconds, int attempt, string attempts);
 
     [LoggerMessage(EventId = 1402, Level = LogLevel.Error, Message = "The database {Url} does not answer: {Reason}; requests end with 503 until it does")]
-    private partial void LogLost(string url, string reason);
+    private partial void LogLost(DatabaseUrl url, string reason);
 
     [LoggerMessage(EventId = 1403, Level = LogLevel.Information, Message = "The database {Url} answers again")]
-    private partial void LogBack(string url);
+    private partial void LogBack(DatabaseUrl url);
 
     [LoggerMessage(EventId = 1404, Level = LogLevel.Debug, Message = "A connection to the database {Url} broke ({Reason}); trying a new one")]
-    private partial void LogReconnect(string url, string reason);
+    private partial void LogReconnect(DatabaseUrl url, string reason);
 
     [LoggerMessage(EventId = 1405, Level = LogLevel.Debug, Message = "A transaction on the database {Url} could not be rolled back: {Reason}")]
-    private partial void LogRollback(string url, string reason);
+    private partial void LogRollback(DatabaseUrl url, string reason);
 
 #pragma warning disable CS0618 // The interface wants a member that is obsolete.
     private sealed class VersionTable : IVersionTableMetaData
