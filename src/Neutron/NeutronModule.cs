@@ -32,11 +32,7 @@ public sealed class NeutronModule : IServiceModule
     public IReadOnlyList<string> Services => [Server];
 
     public IEnumerable<(string Config, ConfigOption Option)> Options =>
-<<<<<<< HEAD
-        [.. NeutronOptions.Declared.Concat(PolicyOptions.All).Concat(BusOptions.All).Concat(ServiceCredentials.Options("nova")).Append(DatabaseOptions.Connection).Select(option => (ConfigName, option))];
-=======
-        [.. NeutronOptions.Declared.Concat(PolicyOptions.All).Concat(ServiceCredentials.Options("nova")).Concat(DatabaseOptions.All).Select(option => (ConfigName, option))];
->>>>>>> 3ff2f9a (Store on PostgreSQL and MariaDB too, and test the storage on all three)
+        [.. NeutronOptions.Declared.Concat(PolicyOptions.All).Concat(BusOptions.All).Concat(ServiceCredentials.Options("nova")).Concat(DatabaseOptions.All).Select(option => (ConfigName, option))];
 
     public void Register(ModuleContext context)
     {

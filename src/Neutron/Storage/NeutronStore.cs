@@ -14,13 +14,8 @@ internal sealed class NeutronStore(ServiceDatabase database, IMessageBus bus, Ti
 
     public TimeProvider Time => time;
 
-<<<<<<< HEAD
     public ServiceDatabase Database => database;
 
-    public ValueTask DisposeAsync() => database.DisposeAsync();
-
-=======
->>>>>>> 3ff2f9a (Store on PostgreSQL and MariaDB too, and test the storage on all three)
     public DataConnection Read() => database.Read();
 
     /// <summary>One write transaction; its hints are sent when it is committed.</summary>
