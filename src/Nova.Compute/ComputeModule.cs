@@ -8,6 +8,7 @@ using SharpStack.Nova.Compute.Drivers;
 using SharpStack.Nova.Compute.Drivers.Fake;
 using SharpStack.Nova.Compute.Drivers.Libvirt;
 using SharpStack.Nova.Compute.Images;
+using SharpStack.Nova.Compute.Inspection;
 using SharpStack.Nova.Compute.Instances;
 using SharpStack.Nova.Compute.Interfaces;
 
@@ -28,7 +29,7 @@ public sealed class ComputeModule : IServiceModule
         var config = context.Config(Config);
         var name = config.Get(ComputeOptions.ComputeDriver);
         context.Services.AddKeyedSingleton<IComputeDriver>("fake.FakeDriver", (_, _) =>
-            new FakeDriver(config, context.Host.HostName, Path.Combine(InstancesPath(config, context.Host), "fake-guests")));
+            new FakeDriver(config, context.Host.HostName, FakeJournal(config, context.Host)));
         context.Services.AddKeyedSingleton<IComputeDriver>("libvirt.LibvirtDriver", (services, _) =>
         {
             var time = services.GetRequiredService<TimeProvider>();
@@ -52,9 +53,12 @@ public sealed class ComputeModule : IServiceModule
     internal static string InstancesPath(ServiceConfig config, HostOptions host) =>
         config.Get(ComputeOptions.InstancesPath) is { Length: > 0 } path ? path : Path.Combine(host.DataDirectory, "nova", "instances");
 
+    /// <summary>Where the fake driver remembers its guests.</summary>
+    internal static string FakeJournal(ServiceConfig config, HostOptions host) => Path.Combine(InstancesPath(config, host), "fake-guests");
+
     internal sealed class ComputeWorker(HostOptions host, IMessageBus bus, IComputeDriver driver, TimeProvider time, ILogger<ComputeService> log) : IWorker, IAsyncDisposable
     {
-        private readonly ComputeService service = new(host.HostName, bus, driver, host.Configs.GetValueOrDefault(Config) ?? ServiceConfig.Empty(Config), time, log);
+        private readonly ComputeService service = new(host.HostName, bus, driver, host.Configs.GetValueOrDefault(Config) ?? ServiceConfig.Empty(Config), time, log, inspect: (config, cancellation) => ComputeInspector.InspectAsync(config, host, cancellation));
 
         internal ComputeService Service => service;
 

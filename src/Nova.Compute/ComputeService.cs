@@ -19,6 +19,7 @@ internal sealed partial class ComputeService : IAsyncDisposable
     private readonly ServiceConfig config;
     private readonly TimeProvider time;
     private readonly ILogger log;
+    private readonly Func<ServiceConfig, CancellationToken, Task<ComputeView>>? inspect;
     private readonly InstanceReconciler instances;
     private readonly HostReporter reporter;
     private readonly CancellationTokenSource stopping = new();
@@ -26,7 +27,7 @@ internal sealed partial class ComputeService : IAsyncDisposable
     private readonly List<Task> loops = [];
     private bool disposed;
 
-    public ComputeService(string host, IMessageBus bus, IComputeDriver driver, ServiceConfig config, TimeProvider time, ILogger log, ReconcilerOptions? options = null)
+    public ComputeService(string host, IMessageBus bus, IComputeDriver driver, ServiceConfig config, TimeProvider time, ILogger log, ReconcilerOptions? options = null, Func<ServiceConfig, CancellationToken, Task<ComputeView>>? inspect = null)
     {
         this.host = host;
         this.bus = bus;
@@ -34,6 +35,7 @@ internal sealed partial class ComputeService : IAsyncDisposable
         this.config = config;
         this.time = time;
         this.log = log;
+        this.inspect = inspect;
         instances = new InstanceReconciler(host, bus, driver, config, time, log, options);
         reporter = new HostReporter(host, bus, driver, config, time, log);
     }
@@ -53,6 +55,7 @@ internal sealed partial class ComputeService : IAsyncDisposable
         served.Add(bus.Serve(ComputeContract.GetConsoleOutput, host, GetConsoleOutputAsync));
         served.Add(bus.Serve(ComputeContract.GetDiagnostics, host, GetDiagnosticsAsync));
         served.Add(bus.Serve(ComputeContract.CacheImages, host, CacheImagesAsync));
+        served.Add(bus.Serve(ComputeContract.Inspect, host, (_, cancellation) => InspectAsync(cancellation)));
         bus.Reconnected += instances.EnqueueAll;
         reporter.Start();
         instances.Start();
@@ -101,6 +104,22 @@ internal sealed partial class ComputeService : IAsyncDisposable
         }
 
         return Ack.Ok;
+    }
+
+    private async Task<ComputeView> InspectAsync(CancellationToken cancellationToken)
+    {
+        if (!driver.IsSimulated && inspect is not null)
+        {
+            return await inspect(config, cancellationToken);
+        }
+
+        var guests = new List<GuestView>();
+        foreach (var id in await driver.ListAsync(cancellationToken))
+        {
+            guests.Add(new GuestView(id, id, (await driver.InspectAsync(id, cancellationToken)).Power));
+        }
+
+        return new ComputeView(host) { IsSimulated = driver.IsSimulated, Guests = guests };
     }
 
     private async Task FollowChangesAsync()

@@ -24,6 +24,9 @@ public static class ComputeContract
     /// <summary>Fetch images ahead of need; best effort.</summary>
     public static readonly BusContract<ImagesToCache, Ack> CacheImages =
         new(Topic, "cache_images", 1, ContractJson.Default.ImagesToCache, ContractJson.Default.Ack);
+    /// <summary>What the host has: guests, files, interfaces. For an audit; it may take seconds.</summary>
+    public static readonly BusContract<HostQuery, ComputeView> Inspect =
+        new(Topic, "inspect", 1, ContractJson.Default.HostQuery, ContractJson.Default.ComputeView);
 }
 
 public sealed record ConsoleOutputQuery(string Id)

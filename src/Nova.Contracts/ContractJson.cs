@@ -19,5 +19,6 @@ namespace SharpStack.Nova.Contracts;
 [JsonSerializable(typeof(DiagnosticsQuery))]
 [JsonSerializable(typeof(GuestDiagnostics))]
 [JsonSerializable(typeof(ImagesToCache))]
+[JsonSerializable(typeof(ComputeView))]
 [JsonSerializable(typeof(Ack))]
 internal sealed partial class ContractJson : JsonSerializerContext;

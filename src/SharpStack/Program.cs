@@ -1,3 +1,4 @@
+using SharpStack.Audit;
 using SharpStack.Cloud;
 using SharpStack.CommandLine;
 using SharpStack.Doctor;
@@ -24,6 +25,9 @@ try
             return await new ServeCommand(words, time).RunAsync(interrupted.Token);
         case ["doctor", .. var words]:
             return await DoctorCommand.RunAsync(words, interrupted.Token);
+        case ["audit", .. var words]:
+            Console.CancelKeyPress += Interrupt;
+            return await new AuditCommand(words, Console.Out, time).RunAsync(interrupted.Token);
         case ["keystone", .. var words]:
             await KeystoneCommands.RunAsync(words, time, interrupted.Token);
             return 0;
@@ -76,7 +80,7 @@ void Interrupt(object? sender, ConsoleCancelEventArgs key)
 static void Help(TextWriter output)
 {
     output.WriteLine("usage: sharpstack COMMAND");
-    foreach (var usage in new[] { UpCommand.Usage, DownCommand.Usage, ServeCommand.Usage, DoctorCommand.Usage, LabCommand.Usage, ConfigCommand.Usage, DatabaseCommand.Usage, KeystoneCommands.Usage, NovaCommands.Usage, PolicyCommand.Usage, RoutesCommand.Usage })
+    foreach (var usage in new[] { UpCommand.Usage, DownCommand.Usage, ServeCommand.Usage, DoctorCommand.Usage, AuditCommand.Usage, LabCommand.Usage, ConfigCommand.Usage, DatabaseCommand.Usage, KeystoneCommands.Usage, NovaCommands.Usage, PolicyCommand.Usage, RoutesCommand.Usage })
     {
         output.WriteLine($"  {usage}");
     }

@@ -56,7 +56,11 @@ internal sealed class FakeCloud : IAsyncDisposable
         }
     }
 
-    private static async Task RunAsync(IReadOnlyList<string> arguments, CancellationToken cancellationToken)
+    /// <summary>Runs the audit, which is to end with that exit code; gives the lines that it printed.</summary>
+    public async Task<IReadOnlyList<string>> AuditAsync(int exitCode) =>
+        (await RunAsync(["audit", "--settle", "2", "--data", layout.Data], TestContext.Current.CancellationToken, exitCode)).Split('\n', StringSplitOptions.RemoveEmptyEntries);
+
+    private static async Task<string> RunAsync(IReadOnlyList<string> arguments, CancellationToken cancellationToken, int exitCode = 0)
     {
         var start = new ProcessStartInfo(Repository.Program) { RedirectStandardOutput = true, RedirectStandardError = true };
         foreach (var argument in arguments)
@@ -68,7 +72,8 @@ internal sealed class FakeCloud : IAsyncDisposable
         var output = process.StandardOutput.ReadToEndAsync(cancellationToken);
         var errors = process.StandardError.ReadToEndAsync(cancellationToken);
         await process.WaitForExitAsync(cancellationToken);
-        Assert.True(process.ExitCode == 0, $"sharpstack {string.Join(' ', arguments)} ended with {process.ExitCode}:\n{await output}{await errors}");
+        Assert.True(process.ExitCode == exitCode, $"sharpstack {string.Join(' ', arguments)} ended with {process.ExitCode}:\n{await output}{await errors}");
+        return await output;
     }
 
     /// <summary>The first of a row of free ports.</summary>

@@ -1,4 +1,3 @@
-using System.Text.Json.Nodes;
 using SharpStack.Demo;
 using SharpStack.TestKit;
 
@@ -14,7 +13,7 @@ public sealed class KillTests
         var cancellation = TestContext.Current.CancellationToken;
         await using var cloud = await FakeCloud.StartAsync(cancellation);
         var servers = new List<string>();
-        var (image, network, flavor) = await PrepareAsync(cloud, cancellation);
+        var work = await Workload.PrepareAsync(cloud, cancellation);
 
         // Killed right after the first, the third … request was accepted: the earlier ones are then at different steps.
         for (var round = 0; round < 3; round++)
@@ -23,7 +22,7 @@ public sealed class KillTests
             {
                 for (var i = 0; i <= round * 2; i++)
                 {
-                    servers.Add(await BootAsync(admin, image, network, flavor, cancellation));
+                    servers.Add(await work.BootAsync(admin, cancellation));
                 }
 
                 cloud.Kill();
@@ -65,43 +64,9 @@ public sealed class KillTests
                     Bound);
             }
         }
-    }
 
-    private static async Task<(string Image, string Network, string Flavor)> PrepareAsync(FakeCloud cloud, CancellationToken cancellation)
-    {
-        using var admin = await cloud.LogInAsync(cancellation);
-        var image = (string)(await admin.PostAsync("image", "/v2/images", new JsonObject { ["name"] = "raw", ["disk_format"] = "raw", ["container_format"] = "bare" }, cancellation))["id"]!;
-        var file = Path.GetTempFileName();
-        await File.WriteAllBytesAsync(file, new byte[64 << 10], cancellation);
-        await admin.UploadAsync($"/v2/images/{image}/file", file, cancellation);
-        File.Delete(file);
-        var network = (string)(await admin.PostAsync(
-            "network",
-            "/v2.0/networks",
-            new JsonObject { ["network"] = new JsonObject { ["name"] = "flat", ["provider:network_type"] = "flat", ["provider:physical_network"] = "physnet" } },
-            cancellation))["network"]!["id"]!;
-        await admin.PostAsync(
-            "network", "/v2.0/subnets", new JsonObject { ["subnet"] = new JsonObject { ["network_id"] = network, ["ip_version"] = 4, ["cidr"] = "198.51.100.0/24" } }, cancellation);
-        var flavor = (string)(await admin.PostAsync(
-            "compute", "/flavors", new JsonObject { ["flavor"] = new JsonObject { ["name"] = "nano", ["ram"] = 64, ["vcpus"] = 1, ["disk"] = 1 } }, cancellation))["flavor"]!["id"]!;
-        return (image, network, flavor);
+        await cloud.AuditAsync(0);
     }
-
-    private static async Task<string> BootAsync(OpenStackClient admin, string image, string network, string flavor, CancellationToken cancellation) =>
-        (string)(await admin.PostAsync(
-            "compute",
-            "/servers",
-            new JsonObject
-            {
-                ["server"] = new JsonObject
-                {
-                    ["name"] = "chaos",
-                    ["imageRef"] = image,
-                    ["flavorRef"] = flavor,
-                    ["networks"] = new JsonArray(new JsonObject { ["uuid"] = network }),
-                },
-            },
-            cancellation))["server"]!["id"]!;
 
     private static async Task<bool> IsSettledAsync(OpenStackClient admin, string id, CancellationToken cancellation)
     {

@@ -5,6 +5,7 @@ using SharpStack.Foundation;
 using SharpStack.Foundation.Bus;
 using SharpStack.Foundation.Hosting;
 using SharpStack.Foundation.Reconciling;
+using SharpStack.Neutron.Agents.Inspection;
 using SharpStack.Neutron.Agents.Metadata;
 using SharpStack.Neutron.Contracts;
 using SharpStack.OpenVSwitch.Ovsdb;
@@ -65,6 +66,7 @@ internal sealed class DhcpAgent : IWorker, IAsyncDisposable
         bus.Reconnected += reconciler.EnqueueAll;
         served.Add(bus.Serve(DhcpContracts.NetworkChanged, settings.Host, (hint, _) => LookAtNetwork(hint.NetworkId)));
         served.Add(bus.Serve(DhcpContracts.PortChanged, settings.Host, LookAtPort));
+        served.Add(bus.Serve(ViewContracts.InspectDhcp, settings.Host, (_, _) => Task.FromResult(NetworkInspector.ViewOf(settings))));
         vswitch.Database.Start();
         heartbeat.Start();
         return Task.CompletedTask;

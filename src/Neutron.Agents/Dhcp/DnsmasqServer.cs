@@ -235,7 +235,9 @@ internal sealed partial class DnsmasqServer(DhcpSettings settings, DhcpFolders f
         return true;
     }
 
-    private string PidFileOf(string networkId) => Path.Combine(folders.Of(networkId), "pid");
+    internal static string PidFileOf(DhcpFolders folders, string networkId) => Path.Combine(folders.Of(networkId), "pid");
+
+    private string PidFileOf(string networkId) => PidFileOf(folders, networkId);
 
     [LoggerMessage(EventId = 6201, Level = LogLevel.Information, Message = "DHCP of network {NetworkId} is served by process {ProcessId}")]
     private partial void LogStarted(string networkId, int processId);

@@ -6,6 +6,7 @@ using SharpStack.Foundation;
 using SharpStack.Foundation.Bus;
 using SharpStack.Foundation.Hosting;
 using SharpStack.Foundation.Reconciling;
+using SharpStack.Neutron.Agents.Inspection;
 using SharpStack.Neutron.Contracts;
 using SharpStack.OpenVSwitch.OpenFlow;
 using SharpStack.OpenVSwitch.Ovsdb;
@@ -88,6 +89,7 @@ internal sealed partial class OpenVSwitchAgent : IWorker, IAsyncDisposable
         vswitch.Database.Connected += OnDatabaseConnected;
         bus.Reconnected += reconciler.EnqueueAll;
         served.Add(bus.Serve(OpenVSwitchContracts.PortChanged, settings.Host, (hint, _) => Enqueue(new(WorkKind.Port, hint.PortId))));
+        served.Add(bus.Serve(ViewContracts.InspectSwitch, settings.Host, (_, _) => Task.FromResult(NetworkInspector.ViewOf(vswitch, settings.IntegrationBridge, settings.Host))));
         served.Add(bus.Serve(OpenVSwitchContracts.PortDeleted, settings.Host, (hint, _) => Enqueue(new(WorkKind.Port, hint.PortId))));
         served.Add(bus.Serve(OpenVSwitchContracts.NetworkChanged, settings.Host, (hint, _) => Enqueue(new(WorkKind.Network, hint.NetworkId))));
         served.Add(bus.Serve(OpenVSwitchContracts.SecurityGroupsChanged, settings.Host, (hint, _) =>

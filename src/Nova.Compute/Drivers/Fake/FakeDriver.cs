@@ -36,7 +36,11 @@ public sealed class FakeDriver : IComputeDriver
     {
         if (journalPath is not null)
         {
-            Load(journalPath);
+            foreach (var (id, power) in ReadJournal(journalPath))
+            {
+                guests[id] = power;
+            }
+
             journal = Rewrite(journalPath);
         }
 
@@ -158,25 +162,30 @@ public sealed class FakeDriver : IComputeDriver
         }
     }
 
-    private void Load(string path)
+    /// <summary>The guests that a journal tells of; none where there is no journal.</summary>
+    internal static IReadOnlyDictionary<string, PowerState> ReadJournal(string path)
     {
+        var found = new Dictionary<string, PowerState>(StringComparer.Ordinal);
         if (!File.Exists(path))
         {
-            return;
+            return found;
         }
 
-        foreach (var line in File.ReadLines(path))
+        using var file = new StreamReader(new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete));
+        while (file.ReadLine() is { } line)
         {
             // The last line may have been cut short by a crash.
             if (line is ['-', .. var gone])
             {
-                guests.TryRemove(gone, out _);
+                found.Remove(gone);
             }
             else if (line is [var digit, ' ', .. var id] && char.IsAsciiDigit(digit) && Guid.TryParse(id, out _))
             {
-                guests[id] = (PowerState)(digit - '0');
+                found[id] = (PowerState)(digit - '0');
             }
         }
+
+        return found;
     }
 
     /// <summary>Starts a journal that holds only what is, in place of the one that holds how it came.</summary>

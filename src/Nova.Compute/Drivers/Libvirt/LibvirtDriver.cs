@@ -49,10 +49,13 @@ internal sealed partial class LibvirtDriver : IComputeDriver
         this.log = log;
         virtType = config.Get(ComputeOptions.VirtType) is { Length: > 0 } type ? type : MachineFacts.Read().KvmUsable ? "kvm" : "qemu";
         rawDisks = config.Get(ComputeOptions.ImagesType) is "raw" or "flat";
-        libvirt = new LibvirtHost(config.Get(ComputeOptions.ConnectionUri) is { Length: > 0 } uri ? uri : "qemu:///system");
+        libvirt = new LibvirtHost(UriOf(config));
     }
 
     public bool IsSimulated => false;
+
+    /// <summary>Where libvirt is reached.</summary>
+    internal static string UriOf(ServiceConfig config) => config.Get(ComputeOptions.ConnectionUri) is { Length: > 0 } uri ? uri : "qemu:///system";
 
     public ChannelReader<string?> Changes => changes.Reader;
 

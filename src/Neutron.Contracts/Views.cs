@@ -1,0 +1,34 @@
+using SharpStack.Foundation.Bus;
+
+namespace SharpStack.Neutron.Contracts;
+
+/// <summary>What an agent's host has is asked for by an audit.</summary>
+public sealed record ViewQuery(string Host);
+
+/// <summary>The ports of a host's integration bridge.</summary>
+public sealed record SwitchView(string Host, IReadOnlyList<SwitchPortView> Ports);
+
+/// <param name="Name">The device.</param>
+/// <param name="PortId">Neutron's port that it is marked as; null for devices that are none.</param>
+/// <param name="Error">Why the switch cannot use the device; null where it can.</param>
+public sealed record SwitchPortView(string Name, string? PortId, string? Error);
+
+/// <summary>The DHCP servers of a host, running or left over.</summary>
+public sealed record DhcpView(string Host, IReadOnlyList<DhcpServerView> Networks);
+
+/// <param name="HasNamespace">The namespace <c>qdhcp-NETWORK</c> is there.</param>
+/// <param name="IsRunning">Its dnsmasq runs.</param>
+/// <param name="Entries">Who is to be given an IPv4 address.</param>
+public sealed record DhcpServerView(string NetworkId, bool HasNamespace, bool IsRunning, IReadOnlyList<DhcpEntryView> Entries);
+
+public sealed record DhcpEntryView(string MacAddress, string IpAddress);
+
+/// <summary>Questions of an audit to agents, each addressed to one host.</summary>
+public static class ViewContracts
+{
+    public static readonly BusContract<ViewQuery, SwitchView> InspectSwitch =
+        new(NeutronTopics.OpenVSwitchAgent, "inspect", 1, NeutronContractsJson.Default.ViewQuery, NeutronContractsJson.Default.SwitchView);
+
+    public static readonly BusContract<ViewQuery, DhcpView> InspectDhcp =
+        new(NeutronTopics.DhcpAgent, "inspect", 1, NeutronContractsJson.Default.ViewQuery, NeutronContractsJson.Default.DhcpView);
+}
