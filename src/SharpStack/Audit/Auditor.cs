@@ -225,14 +225,14 @@ internal sealed class Auditor
         var ports = bound.ToDictionary(port => port.Id);
         foreach (var device in vswitch.Ports.Where(device => device.PortId is not null))
         {
-            if (!ports.ContainsKey(device.PortId!))
+            if (!ports.TryGetValue(device.PortId!, out var owner))
             {
                 Add("switch-port-leaked", device.Name, host.Host, $"the switch has it for port {device.PortId}, which is {(cloud.Ports.TryGetValue(device.PortId!, out var port) ? $"bound to {port.Host ?? "no host"}" : "unknown to Neutron")}",
                     $"on {host.Host}: ovs-vsctl --if-exists del-port {device.Name}");
             }
             else if (device.Error is not null)
             {
-                Add("switch-port-broken", device.Name, host.Host, $"the switch cannot use it: {device.Error}", $"openstack server reboot --hard {ports[device.PortId!].DeviceId}");
+                Add("switch-port-broken", device.Name, host.Host, $"the switch cannot use it: {device.Error}", $"openstack server reboot --hard {owner.DeviceId}");
             }
         }
 

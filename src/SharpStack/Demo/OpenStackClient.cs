@@ -70,6 +70,9 @@ internal sealed class OpenStackClient : IDisposable
 
     public Task PutAsync(string service, string path, CancellationToken cancellationToken) => SendAsync(HttpMethod.Put, service, path, null, cancellationToken);
 
+    public Task PutAsync(string service, string path, JsonNode body, CancellationToken cancellationToken) =>
+        SendAsync(HttpMethod.Put, service, path, JsonContent.Create(body), cancellationToken);
+
     public Task DeleteAsync(string service, string path, CancellationToken cancellationToken) => SendAsync(HttpMethod.Delete, service, path, null, cancellationToken);
 
     public async Task UploadAsync(string path, string file, CancellationToken cancellationToken)
