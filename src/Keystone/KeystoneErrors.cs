@@ -1,6 +1,7 @@
 using System.Text.Json;
 using SharpStack.Foundation;
 using SharpStack.Foundation.Http;
+using SharpStack.Keystone.OAuth2;
 
 namespace SharpStack.Keystone;
 
@@ -9,6 +10,11 @@ internal sealed class KeystoneErrors : IApiErrors
 {
     public void Write(Utf8JsonWriter json, int status, CloudException error, string requestId)
     {
+        if (error is OAuth2Exception other)
+        {
+            other.Write(json);
+            return;
+        }
         json.WriteStartObject();
         json.WriteStartObject("error");
         json.WriteNumber("code", status);

@@ -6,15 +6,19 @@ using SharpStack.Foundation.Hosting;
 using SharpStack.Foundation.Http;
 using SharpStack.Foundation.Identity;
 using SharpStack.Foundation.Storage;
+using SharpStack.Keystone.ApplicationCredentials;
 using SharpStack.Keystone.Assignments;
 using SharpStack.Keystone.Authentication;
 using SharpStack.Keystone.Catalog;
 using SharpStack.Keystone.Credentials;
 using SharpStack.Keystone.DomainConfigs;
 using SharpStack.Keystone.Domains;
+using SharpStack.Keystone.Ec2;
 using SharpStack.Keystone.Groups;
 using SharpStack.Keystone.Ldap;
 using SharpStack.Keystone.Limits;
+using SharpStack.Keystone.OAuth1;
+using SharpStack.Keystone.OAuth2;
 using SharpStack.Keystone.Policies;
 using SharpStack.Keystone.Projects;
 using SharpStack.Keystone.Receipts;
@@ -76,6 +80,12 @@ public sealed class KeystoneModule : IServiceModule
         services.AddSingleton<IAuthMethod>(Route<TokenMethod>);
         services.AddSingleton<IAuthMethod>(Route<TotpMethod>);
         services.AddSingleton<IAuthMethod>(Route<ExternalMethod>);
+        services.AddSingleton<IAuthMethod, ApplicationCredentialMethod>();
+        services.AddSingleton<IAuthMethod, OAuth1Method>();
+        AddWithConfig<AdminProject>();
+        services.AddSingleton<TokenWriter>();
+        AddWithConfig<ApplicationCredentialOperations>();
+        AddWithConfig<CredentialOperations>();
         AddWithConfig<ReceiptService>();
         AddWithConfig<Authenticator>();
         AddWithConfig<TrustOperations>();
@@ -133,6 +143,12 @@ public sealed class KeystoneModule : IServiceModule
                 Route<LimitRoutes>(provider).Map(routes);
                 Route<DomainConfigRoutes>(provider).Map(routes);
                 Route<TrustRoutes>(provider).Map(routes);
+                Route<ApplicationCredentialRoutes>(provider).Map(routes);
+                Route<Ec2Routes>(provider).Map(routes);
+                Route<OAuthRoutes>(provider).Map(routes);
+                Route<AccessTokenRoutes>(provider).Map(routes);
+                Route<OAuth2Routes>(provider).Map(routes);
+                Route<RevocationRoutes>(provider).Map(routes);
             },
         });
 

@@ -1,12 +1,15 @@
 using SharpStack.Foundation.Configuration;
 using SharpStack.Foundation.Policy;
+using SharpStack.Keystone.ApplicationCredentials;
 using SharpStack.Keystone.Assignments;
 using SharpStack.Keystone.Catalog;
 using SharpStack.Keystone.Credentials;
 using SharpStack.Keystone.DomainConfigs;
 using SharpStack.Keystone.Domains;
+using SharpStack.Keystone.Ec2;
 using SharpStack.Keystone.Groups;
 using SharpStack.Keystone.Limits;
+using SharpStack.Keystone.OAuth1;
 using SharpStack.Keystone.Policies;
 using SharpStack.Keystone.Projects;
 using SharpStack.Keystone.Roles;
@@ -51,6 +54,9 @@ internal static class KeystonePolicies
         .. LimitPolicies.Rules,
         .. DomainConfigPolicies.Rules,
         .. TrustPolicies.Rules,
+        .. ApplicationCredentialPolicies.Rules,
+        .. Ec2Policies.Rules,
+        .. OAuthPolicies.Rules,
     ];
 
     /// <param name="directory">Where a relative <c>policy_file</c> lies.</param>

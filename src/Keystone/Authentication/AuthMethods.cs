@@ -19,6 +19,9 @@ internal enum AuthMethods : long
 
     /// <summary>Given by <c>/v3/ec2tokens</c>; no method that one can ask for.</summary>
     Ec2Credential = 1L << 32,
+
+    /// <summary>Of releases that give OAuth 2.0 tokens for client certificates.</summary>
+    OAuth2Credential = 1L << 33,
 }
 
 /// <summary>
@@ -40,6 +43,7 @@ internal sealed class AuthMethodMap
         ("kerberos", AuthMethods.Kerberos),
         ("x509", AuthMethods.X509),
         ("ec2credential", AuthMethods.Ec2Credential),
+        ("oauth2_credential", AuthMethods.OAuth2Credential),
     ];
 
     private readonly List<(AuthMethods Method, long Bit)> bits = [];
@@ -56,6 +60,7 @@ internal sealed class AuthMethodMap
             }
         }
         bits.Add((AuthMethods.Ec2Credential, (long)AuthMethods.Ec2Credential));
+        bits.Add((AuthMethods.OAuth2Credential, (long)AuthMethods.OAuth2Credential));
     }
 
     public static IReadOnlyList<string> DefaultNames { get; } = ["external", "password", "token", "oauth1", "mapped", "application_credential"];

@@ -84,16 +84,16 @@ internal sealed class Authenticator(
         }
         if (methods.GetValueOrDefault("external") is ExternalMethod external && (enabled.Enabled & AuthMethods.External) != 0 && external.RemoteUser(request.Http) is not null)
         {
-            // Whom the proxy names need not say so; who cannot be found goes by the methods alone.
+            AuthProof? named = null;
             try
             {
-                var proof = await external.ProveAsync(default, request, cancellationToken);
-                subject = subject is null ? proof : Both(subject, proof);
+                named = await external.ProveAsync(default, request, cancellationToken);
             }
-            catch (CloudException failure) when (failure.Kind == ErrorKind.Unauthorized && subject is not null)
+            catch (CloudException failure) when (failure.Kind == ErrorKind.Unauthorized)
             {
-                return subject;
+                // Whom the proxy names and nobody knows goes by the other methods alone.
             }
+            subject = named is null ? subject : subject is null ? named : Both(subject, named);
         }
         return subject ?? throw CloudException.Unauthorized();
     }

@@ -1,36 +1,16 @@
 using System.Collections.Frozen;
-using System.Security.Cryptography;
-using System.Text;
 using System.Text.Json;
 using LinqToDB;
 using LinqToDB.Async;
 using SharpStack.Foundation;
 using SharpStack.Foundation.Http;
 using SharpStack.Foundation.Policy;
-using SharpStack.Foundation.Storage;
+using SharpStack.Keystone.Authentication;
 using SharpStack.Keystone.Storage;
-using SharpStack.Keystone.Tokens;
 
 namespace SharpStack.Keystone.Credentials;
 
-/// <summary>The keys that encrypt credentials: not those of the tokens, which may be shared with other installations.</summary>
-internal sealed class CredentialKeys(KeyRepository repository) : IDisposable
-{
-    /// <summary>Not configurable, as in OpenStack: a rotation waits until all is encrypted with the newest key.</summary>
-    public const int MaxActiveKeys = 3;
-
-    public KeyRepository Repository => repository;
-
-    public string Encrypt(string blob, DateTimeOffset now) => repository.Encrypt(Encoding.UTF8.GetBytes(blob), now);
-
-    public string Decrypt(string encrypted) => repository.Decrypt(encrypted, out _) is { } bytes
-        ? Encoding.UTF8.GetString(bytes)
-        : throw new CloudException(ErrorKind.Internal, "An unexpected error prevented the server from accessing encrypted credentials.");
-
-    public void Dispose() => repository.Dispose();
-}
-
-internal sealed class CredentialRoutes(KeystoneStore store, IdentityCache cache, CredentialKeys keys, Answers answers, TimeProvider time)
+internal sealed class CredentialRoutes(CredentialOperations credentials, KeystoneStore store, IdentityCache cache, CredentialKeys keys, Answers answers, TimeProvider time)
 {
     private static readonly FrozenSet<string> Columns = FrozenSet.ToFrozenSet(["id", "blob", "type", "user_id", "project_id", "links"]);
 
@@ -53,6 +33,10 @@ internal sealed class CredentialRoutes(KeystoneStore store, IdentityCache cache,
         routes.Delete("/v3/credentials/{credential_id}", DeleteAsync).Policy("identity:delete_credential");
     }
 
+    /// <summary>Tokens of narrower grants do not come near secrets that would widen them.</summary>
+    public static void RefuseDelegated(ApiContext context) =>
+        Delegation.RefuseAny(context.Identity, static () => Fail.ForbiddenAction("Delegated tokens cannot access credentials directly"));
+
     private static PolicyTarget Target(string? userId) => PolicyTarget.Of(("target.credential.user_id", userId));
 
     private void Write(Utf8JsonWriter json, CredentialRow credential, string root)
@@ -74,12 +58,18 @@ internal sealed class CredentialRoutes(KeystoneStore store, IdentityCache cache,
         await using var db = store.Read();
         var credential = await db.Credentials().FirstOrDefaultAsync(c => c.Id == id, context.Aborted);
         context.Enforce(credential is null ? PolicyTarget.Empty : Target(credential.UserId));
+        RefuseDelegated(context);
         return credential ?? throw Fail.NotFound("credential", id);
     }
 
     private async Task ListAsync(ApiContext context)
     {
         context.Enforce(Target(context.Identity.SystemScope is null ? context.Identity.UserId : null));
+        if (context.Identity.TrustId is not null || Delegation.IsDelegated(context.Identity))
+        {
+            await answers.CollectionAsync(context, "credentials", Array.Empty<CredentialRow>(), Write);
+            return;
+        }
         await using var db = store.Read();
         IQueryable<CredentialRow> query = db.Credentials();
         if (context.Query["user_id"] is { } user)
@@ -104,57 +94,34 @@ internal sealed class CredentialRoutes(KeystoneStore store, IdentityCache cache,
         var body = await context.ReadMemberAsync("credential");
         var userId = body.Text("user_id")!;
         context.Enforce(Target(userId));
+        RefuseDelegated(context);
         if (await cache.Current.UserAsync(userId, context.Aborted) is null)
         {
             throw Fail.NotFound("user", userId);
         }
         var (type, blob) = (body.Text("type")!, body.Text("blob")!);
-        var credential = new CredentialRow
-        {
-            Id = IdFor(type, blob, body.Text("project_id")),
-            UserId = userId,
-            ProjectId = body.Text("project_id"),
-            Type = type,
-            EncryptedBlob = keys.Encrypt(blob, time.GetUtcNow()),
-            Extra = JsonText.Merge(JsonText.Empty, body, Columns),
-        };
-        try
-        {
-            await store.WriteAsync(db => db.InsertAsync(credential, token: context.Aborted), context.Aborted);
-        }
-        catch (UniqueConstraintException)
-        {
-            throw Fail.Conflict("credential", $"Duplicate entry found with ID {credential.Id}");
-        }
+        var credential = await credentials.InsertAsync(
+            new()
+            {
+                Id = IdFor(type, blob, body.Text("project_id")),
+                UserId = userId,
+                ProjectId = body.Text("project_id"),
+                Type = type,
+                EncryptedBlob = "",
+                Extra = JsonText.Merge(JsonText.Empty, body, Columns),
+            },
+            blob,
+            context.Aborted);
         await answers.MemberAsync(context, 201, "credential", credential, Write);
     }
 
     /// <summary>An EC2 credential is found by its access key, so that is what its id is made of.</summary>
-    private static string IdFor(string type, string blob, string? projectId)
-    {
-        if (!string.Equals(type, "ec2", StringComparison.OrdinalIgnoreCase))
-        {
-            return Names.NewId();
-        }
-        if (projectId is null)
-        {
-            throw Fail.Expected("project_id", "credential");
-        }
-        return Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(AccessKey(blob))));
-    }
+    private static string IdFor(string type, string blob, string? projectId) =>
+        !IsEc2(type) ? Names.NewId()
+        : projectId is null ? throw Fail.Expected("project_id", "credential")
+        : Ec2Blob.IdOf(Ec2Blob.Parse(blob).Access);
 
-    private static string AccessKey(string blob)
-    {
-        try
-        {
-            using var document = JsonDocument.Parse(blob);
-            return document.RootElement.Text("access") ?? throw Fail.Expected("access", "credential");
-        }
-        catch (JsonException)
-        {
-            throw CloudException.BadRequest("Invalid blob in credential");
-        }
-    }
+    private static bool IsEc2(string type) => string.Equals(type, "ec2", StringComparison.OrdinalIgnoreCase);
 
     private async Task ShowAsync(ApiContext context) => await answers.MemberAsync(context, 200, "credential", await EnforcedAsync(context), Write);
 
@@ -174,12 +141,19 @@ internal sealed class CredentialRoutes(KeystoneStore store, IdentityCache cache,
                 var current = await db.Credentials().FirstOrDefaultAsync(c => c.Id == before.Id, context.Aborted) ?? throw Fail.NotFound("credential", before.Id);
                 after = current with
                 {
-                    EncryptedBlob = body.Text("blob") is { } blob ? keys.Encrypt(blob, time.GetUtcNow()) : current.EncryptedBlob,
                     Type = body.Text("type") ?? current.Type,
                     UserId = body.Text("user_id") ?? current.UserId,
                     ProjectId = body.TextOr("project_id", current.ProjectId),
                 };
-                if (string.Equals(after.Type, "ec2", StringComparison.OrdinalIgnoreCase) && after.ProjectId is null)
+                if (body.Text("blob") is { } blob)
+                {
+                    if (IsEc2(current.Type))
+                    {
+                        Ec2Blob.Parse(keys.Decrypt(current.EncryptedBlob)).RequireSameScope(Ec2Blob.Parse(blob));
+                    }
+                    after = keys.Sealed(after, blob, time.GetUtcNow());
+                }
+                if (IsEc2(after.Type) && after.ProjectId is null)
                 {
                     throw Fail.Expected("project_id", "credential");
                 }

@@ -321,6 +321,10 @@ internal sealed record CredentialRow
     [Column("encrypted_blob")]
     public required string EncryptedBlob { get; init; }
 
+    /// <summary>The SHA-1 of the key that encrypted the blob; null for rows older than this column.</summary>
+    [Column("key_hash")]
+    public string? KeyHash { get; init; }
+
     [Column("extra")]
     public string Extra { get; init; } = "{}";
 }

@@ -72,12 +72,16 @@ internal sealed record Authorization(
 /// <summary>A token that was issued or validated.</summary>
 internal sealed record Token(string Id, TokenPayload Payload, DateTimeOffset IssuedAt, Authorization Authorization)
 {
+    /// <summary>False for those of other projects, where an operator has named one for the cloud's administrators.</summary>
+    public bool IsAdminProject { get; init; } = true;
+
     public RequestIdentity Identity => field ??= Authorization.Identity with
     {
         IssuedAt = IssuedAt,
         ExpiresAt = Payload.ExpiresAt,
         Methods = AuthMethodMap.Names(Payload.Methods),
         AuditIds = Payload.AuditIds,
+        IsAdminProject = IsAdminProject,
     };
 
     /// <summary>Whether it has ended, or the trust that it was issued by.</summary>

@@ -1,4 +1,6 @@
 using System.Buffers.Text;
+using System.Security.Cryptography;
+using System.Text;
 using Microsoft.Extensions.Logging;
 using SharpStack.Foundation;
 
@@ -17,7 +19,7 @@ internal sealed partial class KeyRepository(string directory, int maxActiveKeys,
     private Keys? keys;
     private long checkedAt;
 
-    private sealed record Keys(FernetKey[] InOrder, DateTime Changed);
+    private sealed record Keys(FernetKey[] InOrder, string PrimaryHash, DateTime Changed);
 
     /// <summary>Makes the directory with a primary and a staged key where there is none; nothing where keys exist.</summary>
     public void Setup()
@@ -54,6 +56,17 @@ internal sealed partial class KeyRepository(string directory, int maxActiveKeys,
             }
             keys = null;
         }
+    }
+
+    /// <summary>The SHA-1 of the primary key, by which stored secrets name the key that they need.</summary>
+    public string PrimaryHash => Current().PrimaryHash;
+
+    /// <summary>How many keys there are, and whether anyone but their owner may read them.</summary>
+    public (int Count, bool IsReadableByOthers) Inspect()
+    {
+        const UnixFileMode others = UnixFileMode.OtherRead | UnixFileMode.OtherExecute | UnixFileMode.OtherWrite;
+        var numbers = Numbers();
+        return (numbers.Count, numbers.Count > 0 && (File.GetUnixFileMode(directory) & others) != 0);
     }
 
     public string Encrypt(ReadOnlySpan<byte> payload, DateTimeOffset issuedAt) => Current().InOrder[0].Encrypt(payload, issuedAt);
@@ -118,7 +131,11 @@ internal sealed partial class KeyRepository(string directory, int maxActiveKeys,
         {
             LogReadable(directory);
         }
-        return new([.. numbers.OrderDescending().Select(n => FernetKey.Parse(File.ReadAllText(PathOf(n))))], changed);
+        var texts = numbers.OrderDescending().Select(n => File.ReadAllText(PathOf(n))).ToList();
+#pragma warning disable CA5350 // Names a key as OpenStack does; protects nothing.
+        var hash = Convert.ToHexStringLower(SHA1.HashData(Encoding.UTF8.GetBytes(texts[0].Trim())));
+#pragma warning restore CA5350
+        return new([.. texts.Select(static text => FernetKey.Parse(text))], hash, changed);
     }
 
     private void Promote(List<int> numbers)

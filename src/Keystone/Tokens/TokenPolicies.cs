@@ -24,6 +24,8 @@ internal static class TokenPolicies
             "Revoke a token.",
             PolicyScope.All,
             new("identity:revoke_token", "rule:admin_or_token_subject")),
+        new("identity:list_revoke_events", "rule:service_or_admin", "List revocation events.", PolicyScope.System | PolicyScope.Project),
+        new("identity:revocation_list", "rule:service_or_admin", "List revoked PKI tokens.", PolicyScope.System | PolicyScope.Project),
         new("identity:get_auth_catalog", "", "Get service catalog.", PolicyScope.None),
         new("identity:get_auth_projects", "", "List all projects a user has access to via role assignments.", PolicyScope.None),
         new("identity:get_auth_domains", "", "List all domains a user has access to via role assignments.", PolicyScope.None),

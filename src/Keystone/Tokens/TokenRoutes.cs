@@ -9,7 +9,7 @@ using SharpStack.Keystone.Receipts;
 
 namespace SharpStack.Keystone.Tokens;
 
-internal sealed class TokenRoutes(TokenService tokens, Authenticator authenticator, ProjectQueries projects, Answers answers, ServiceConfig config)
+internal sealed class TokenRoutes(TokenService tokens, Authenticator authenticator, ProjectQueries projects, Answers answers, TokenWriter writer, ServiceConfig config)
 {
     private static readonly JsonSchema Domain = JsonSchema.Object(true, ("id", Schemas.Text), ("name", Schemas.Text));
 
@@ -37,7 +37,6 @@ internal sealed class TokenRoutes(TokenService tokens, Authenticator authenticat
             ("system", JsonSchema.Object(true, ("all", JsonSchema.Boolean)))) with { Types = ["object", "string"] })));
 
     private readonly TimeSpan expiredWindow = TimeSpan.FromSeconds(config.Get(KeystoneOptions.AllowExpiredWindow));
-    private readonly TokenWriter writer = new(config.Get(KeystoneOptions.AdminProjectName), config.Get(KeystoneOptions.AdminProjectDomainName));
 
     public void Map(ApiRoutes routes)
     {

@@ -8,7 +8,7 @@ using SharpStack.Keystone.Storage;
 namespace SharpStack.Keystone.Tokens;
 
 /// <summary>Issues, validates and revokes tokens. Tokens are not stored: what they hold is signed, and what they stand for is looked up.</summary>
-internal sealed class TokenService(ITokenFormat format, IdentityCache cache, RevocationIndex revocations, KeystoneStore store, ServiceConfig config, TimeProvider time)
+internal sealed class TokenService(ITokenFormat format, IdentityCache cache, RevocationIndex revocations, KeystoneStore store, AdminProject adminProject, ServiceConfig config, TimeProvider time)
 {
     // Like the header that it comes in.
     private const int LongestToken = 8192;
@@ -55,7 +55,7 @@ internal sealed class TokenService(ITokenFormat format, IdentityCache cache, Rev
             {
                 return null;
             }
-            var token = new Token(id, payload, issuedAt, authorization);
+            var token = new Token(id, payload, issuedAt, authorization) { IsAdminProject = adminProject.Is(authorization) };
             if (token.IsExpired(now, window))
             {
                 return null;

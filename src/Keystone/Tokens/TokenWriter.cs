@@ -1,12 +1,25 @@
 using System.Text.Json;
+using SharpStack.Foundation.Configuration;
 using SharpStack.Foundation.Storage;
 using SharpStack.Keystone.ApplicationCredentials;
 using SharpStack.Keystone.Storage;
 
 namespace SharpStack.Keystone.Tokens;
 
+/// <summary>The project whose administrators are those of the cloud, where an operator has named one.</summary>
+internal sealed class AdminProject(ServiceConfig config)
+{
+    private readonly string name = config.Get(KeystoneOptions.AdminProjectName);
+    private readonly string domain = config.Get(KeystoneOptions.AdminProjectDomainName);
+
+    public bool IsConfigured => name.Length > 0 && domain.Length > 0;
+
+    /// <summary>True for all where none is named.</summary>
+    public bool Is(Authorization authorization) => !IsConfigured || (authorization.Project?.Name == name && authorization.Domain?.Name == domain);
+}
+
 /// <summary>The answer to issuing and validating: <c>{"token": {…}}</c>.</summary>
-internal sealed class TokenWriter(string adminProject, string adminProjectDomain)
+internal sealed class TokenWriter(AdminProject adminProject)
 {
     public void Write(Utf8JsonWriter json, Token token, bool withCatalog)
     {
@@ -38,9 +51,9 @@ internal sealed class TokenWriter(string adminProject, string adminProjectDomain
                 WriteProject(json, project, authorization.Domain);
                 json.WriteBoolean("is_domain", project.IsDomain);
                 WriteRoles(json, authorization.Roles);
-                if (adminProject.Length > 0 && adminProjectDomain.Length > 0)
+                if (adminProject.IsConfigured)
                 {
-                    json.WriteBoolean("is_admin_project", project.Name == adminProject && authorization.Domain?.Name == adminProjectDomain);
+                    json.WriteBoolean("is_admin_project", adminProject.Is(authorization));
                 }
                 break;
             case PayloadKind.Domain:
