@@ -7,8 +7,11 @@ fail() { echo "$(basename "$0"): $*" >&2; exit 1; }
 HOST_PACKAGES="qemu-system-x86 qemu-utils libvirt-daemon libvirt-daemon-driver-qemu libvirt-clients openvswitch-switch dnsmasq-base
   iproute2 util-linux kmod e2fsprogs openssh-client iputils-ping python3-openstackclient"
 
+# What a lab's controller runs beside this program.
+LAB_PACKAGES="mariadb-server rabbitmq-server memcached"
+
 # What the tests start themselves, on ports and folders of their own: engines, brokers, directories, others' suites.
-TEST_PACKAGES="tempest keystone-tempest-plugin rabbitmq-server mariadb-server postgresql memcached redis-server slapd ldap-utils python3-pysaml2
+TEST_PACKAGES="$LAB_PACKAGES tempest keystone-tempest-plugin postgresql redis-server slapd ldap-utils python3-pysaml2
   ansible debootstrap tcpdump curl busybox-static procps perl"
 
 # install_packages NAME...: those of the Debian packages that are missing, without starting any service.

@@ -21,6 +21,8 @@ public sealed class LabCluster
     public const string HostName = "host";
 
     private const string ProviderBridge = "br-phys";
+    private const string ExternalBridge = "br-ext";
+    private const string UnderlayBridge = "br-underlay";
     private static readonly TimeSpan EngineBound = TimeSpan.FromSeconds(90);
     private static readonly TimeSpan StopBound = TimeSpan.FromSeconds(15);
     private static readonly TimeSpan EndBound = TimeSpan.FromSeconds(20);
@@ -98,7 +100,7 @@ public sealed class LabCluster
         {
             // The password comes from the file that holds it: an argument could be read by others.
             await this[controller.Name].RunAsync(
-                ["sh", "-c", ". /var/lib/lab/admin-openrc; OS_BOOTSTRAP_PASSWORD=$OS_PASSWORD exec \"$@\"", "sh", machine.Program.Path, "lab", "bootstrap", "--config-dir", "/etc"], cancellationToken);
+                ["sh", "-c", ". /var/lib/lab/admin-openrc; OS_BOOTSTRAP_PASSWORD=$OS_PASSWORD exec \"$@\"", "sh", machine.Program.Path, "lab", "bootstrap"], cancellationToken);
             State = State with { Bootstrapped = true };
             State.Save(layout);
             machine.Say("schemas, first users and catalogue are made");
@@ -298,12 +300,53 @@ public sealed class LabCluster
             line.AddRange(["--", "--may-exist", "add-port", ProviderBridge, device]);
         }
 
+        if (Lab.Star is { } star)
+        {
+            line.AddRange(StarPorts(star, node));
+        }
+
         await container.RunAsync(line, cancellationToken);
+        if (Lab.Star is { } tunnels)
+        {
+            // A switch in user space finds the far ends of its tunnels only through a bridge that has the address itself.
+            LabFabric.MoveAddress(container.NetworkNamespace, tunnels.Device, UnderlayBridge, AddressOf(node, tunnels), PrefixOf(tunnels));
+        }
+
         if (services.Of(node).FirstOrDefault(service => service.Name == "libvirtd") is { } libvirt)
         {
             await container.AwaitAsync(libvirt, node.Address, EngineBound, cancellationToken);
         }
     }
+
+    /// <summary>Lab10's physical network: br-ext on each node, joined to br-phys by a patch and by tunnels to the hub's.</summary>
+    private IEnumerable<string> StarPorts(LabStar star, LabNode node)
+    {
+        var line = new List<string>();
+        line.AddRange(Bridge(UnderlayBridge, "standalone"));
+        line.AddRange(["--", "--may-exist", "add-port", UnderlayBridge, star.Device]);
+        line.AddRange(Bridge(ExternalBridge, "standalone"));
+        foreach (var (bridge, port, peer) in new[] { (ProviderBridge, "patch-br-ext", "patch-br-phys"), (ExternalBridge, "patch-br-phys", "patch-br-ext") })
+        {
+            line.AddRange(["--", "--may-exist", "add-port", bridge, port, "--", "set", "Interface", port, "type=patch", $"options:peer={peer}"]);
+        }
+
+        foreach (var other in node.Name == star.Hub ? Lab.Nodes.Where(other => other.HasSwitch && other.Name != star.Hub) : [Lab.Node(star.Hub)])
+        {
+            var remote = AddressOf(other, star);
+            line.AddRange(
+            [
+                "--", "--may-exist", "add-port", ExternalBridge, $"vxlan-{remote}", "--", "set", "Interface", $"vxlan-{remote}", "type=vxlan",
+                $"options:remote_ip={remote}", $"options:local_ip={AddressOf(node, star)}", $"options:key={star.Key}",
+            ]);
+        }
+
+        return line;
+    }
+
+    private static string AddressOf(LabNode node, LabStar star) => node.Interfaces.Single(link => link.Device == star.Device).Address!;
+
+    private int PrefixOf(LabStar star) =>
+        Lab.Networks.Single(network => network.Name == Lab.Node(star.Hub).Interfaces.Single(link => link.Device == star.Device).Network).PrefixLength!.Value;
 
     /// <summary>A bridge with its datapath in the transaction that makes it: a later one is too late.</summary>
     private IEnumerable<string> Bridge(string name, string failMode) =>

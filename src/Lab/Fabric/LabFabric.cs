@@ -56,6 +56,16 @@ public sealed class LabFabric(LabDefinition lab, NodeContainer container)
         }
     }
 
+    /// <summary>Has a bridge take over the address of a link that it took in.</summary>
+    /// <param name="networkNamespace">The file of the node's network namespace.</param>
+    public static void MoveAddress(string networkNamespace, string device, string bridge, string address, int prefixLength)
+    {
+        using var routes = RouteClient.Open(networkNamespace);
+        routes.DeleteAddress(device, InterfaceAddress.Parse($"{address}/{prefixLength}"));
+        Assign(routes, bridge, $"{address}/{prefixLength}");
+        routes.SetUp(bridge);
+    }
+
     /// <summary>Pulls a node's plug on a network, or puts it back.</summary>
     public void Connect(string node, string network, bool connected)
     {

@@ -7,15 +7,14 @@ namespace SharpStack.Labs;
 
 /// <summary>
 /// <c>sharpstack lab bootstrap</c>, which <c>lab up</c> runs once on the controller: the schemas of all services, Keystone's first users and the catalogue, in one
-/// process.
+/// process. The configuration is that of the node, in /etc.
 /// </summary>
 internal static class LabBootstrap
 {
     public static async Task RunAsync(Arguments arguments, TimeProvider time, CancellationToken cancellationToken)
     {
-        var directory = arguments.Value("--config-dir") ?? throw new UsageException("lab bootstrap needs --config-dir DIR");
         var password = Environment.GetEnvironmentVariable("OS_BOOTSTRAP_PASSWORD") ?? throw new UsageException("lab bootstrap needs the variable OS_BOOTSTRAP_PASSWORD");
-        await DatabaseCommand.RunAsync(["sync", "--config-dir", directory], Console.Out, time);
+        await DatabaseCommand.RunAsync(["sync"], Console.Out, time);
         // The labs give all services one password, the administrator's.
         await KeystoneCommands.BootstrapAsync(
             CloudOptions.Read(arguments, null, time),

@@ -29,7 +29,7 @@ internal sealed class LabCommand
         // What follows two dashes is another program's.
         var own = words.TakeWhile(word => word != "--").ToArray();
         command = [.. words.Skip(own.Length + 1)];
-        arguments = Arguments.Parse(own, ["--data", "--image", "--config-dir"], ["--purge", "--attach", "--follow", "--no-restart", "--term"]);
+        arguments = Arguments.Parse(own, ["--data", "--image"], ["--purge", "--attach", "--follow", "--no-restart", "--term"]);
         layout = new LabLayout(Path.GetFullPath(arguments.Value("--data") ?? LabLayout.DefaultData));
         this.time = time;
         started = time.GetTimestamp();

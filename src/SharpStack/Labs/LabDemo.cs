@@ -33,7 +33,7 @@ internal sealed class LabDemo(LabSession session, string? imageFile, string? dat
                 LogIn = stop => session.LogInAsync("demo", stop),
                 ImageFile = imageFile,
                 Log = "'sharpstack lab logs controller nova-conductor'",
-                Reach = network => network.Type == "flat" ? session.OpenSocket() : null,
+                Reach = network => IsOnHost(network) ? session.OpenSocket() : null,
             },
             time,
             say).RunAsync(admin, cancellationToken);
@@ -58,11 +58,14 @@ internal sealed class LabDemo(LabSession session, string? imageFile, string? dat
         {
             const string ssh = "ssh -i demo-key -o StrictHostKeyChecking=no";
             // The lab host is on the flat network alone; the DHCP server's namespace is on every one that it serves.
-            var flat = plan.Networks.Single(network => network.Name == instance.Network).Type == "flat";
+            var near = IsOnHost(plan.Networks.Single(network => network.Name == instance.Network));
             var agents = session.Lab.Nodes.First(node => node.Roles.HasFlag(LabRoles.Network)).Name;
-            output.WriteLine(flat
+            output.WriteLine(near
                 ? $"    sharpstack lab enter {LabCluster.HostName}{data} -- {ssh} cirros@{instance.Address}"
                 : $"    sharpstack lab enter {agents}{data} -- ip netns exec qdhcp-{instance.NetworkId} {ssh} cirros@{instance.Address}");
         }
     }
+
+    /// <summary>The lab host is on the physical network where that is a wire.</summary>
+    private bool IsOnHost(DemoNetwork network) => network.Type == "flat" && session.Lab.ProviderDevice is not null;
 }
