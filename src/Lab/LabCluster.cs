@@ -69,7 +69,8 @@ public sealed class LabCluster
     /// <summary>What runs on a node by definition.</summary>
     public IReadOnlyList<NodeService> ServicesOf(LabNode node) => services.Of(node);
 
-    public bool IsCut(string node) => !fabric.IsConnected(node, "mgmt");
+    /// <summary>Whether a node is off the management network.</summary>
+    public bool IsCut(string node) => new LabProcesses(layout).InitOf(LabFabric.Name) is null || !fabric.IsConnected(node, "mgmt");
 
     /// <summary>Makes all of it run: nodes, wires, engines, switches, the first users, the services.</summary>
     public async Task UpAsync(CancellationToken cancellationToken)
@@ -260,7 +261,14 @@ public sealed class LabCluster
         }
 
         var started = await container.EnsureAsync(bare: false, cancellationToken);
-        fabric.Wire(node.Name, node.Interfaces, container.NetworkNamespace);
+        var wired = fabric.Wire(node.Name, node.Interfaces, container.NetworkNamespace);
+        if (wired && !started && node.HasSwitch)
+        {
+            // A switch keeps a port whose link is another one now, and it is dead: it must go before it comes again.
+            var taken = node.Interfaces.Where(link => link.Network != "mgmt").SelectMany(link => new[] { "--", "--if-exists", "del-port", link.Device });
+            await container.TryAsync(["ovs-vsctl", "--timeout=10", .. taken.Skip(1)], cancellationToken);
+        }
+
         return started;
     }
 

@@ -28,11 +28,13 @@ public sealed class LabFabric(LabDefinition lab, NodeContainer container)
 
     /// <summary>Gives a node its links with their addresses; those that it has are left as they are.</summary>
     /// <param name="networkNamespace">The file of the node's network namespace.</param>
-    public void Wire(string node, IEnumerable<LabInterface> interfaces, string networkNamespace)
+    /// <returns>Whether links were made.</returns>
+    public bool Wire(string node, IEnumerable<LabInterface> interfaces, string networkNamespace)
     {
         using var wires = RouteClient.Open(container.NetworkNamespace);
         using var inside = RouteClient.Open(networkNamespace);
         inside.SetUp("lo");
+        var made = false;
         foreach (var link in interfaces)
         {
             var port = Port(link.Network, node);
@@ -53,7 +55,10 @@ public sealed class LabFabric(LabDefinition lab, NodeContainer container)
             }
 
             inside.SetUp(link.Device);
+            made = true;
         }
+
+        return made;
     }
 
     /// <summary>Has a bridge take over the address of a link that it took in.</summary>
