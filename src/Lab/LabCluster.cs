@@ -228,7 +228,11 @@ public sealed class LabCluster
 
         machine.Say("the services are stopped");
         await EndAsync([.. processes.Holders.Keys], cancellationToken);
-        Directory.Delete(layout.Run, recursive: true);
+        if (Directory.Exists(layout.Run))
+        {
+            Directory.Delete(layout.Run, recursive: true);
+        }
+
         machine.Say("the nodes and their networks are gone");
     }
 
@@ -295,12 +299,7 @@ public sealed class LabCluster
     {
         var container = this[node.Name];
         await StartMissingAsync(node, ServiceGroup.Host, cancellationToken);
-        var own = services.Of(node).Where(service => service.Group == ServiceGroup.Host);
-        foreach (var service in own.Where(service => service.Name != "libvirtd"))
-        {
-            await container.AwaitAsync(service, node.Address, EngineBound, cancellationToken);
-        }
-
+        await container.AwaitAsync(services.Of(node).Single(service => service.Name == "ovsdb-server"), node.Address, EngineBound, cancellationToken);
         var line = new List<string> { "ovs-vsctl", "--retry", "--timeout=30", "set-manager", "ptcp:6640:127.0.0.1" };
         line.AddRange(Bridge(ProviderBridge, "secure"));
         if (Lab.ProviderDevice is { } device)

@@ -107,7 +107,7 @@ public sealed class NodeServices
             ServiceGroup.Host,
             [
                 "ovsdb-server", "/run/openvswitch/conf.db", "--remote=punix:/run/openvswitch/db.sock", "--remote=db:Open_vSwitch,Open_vSwitch,manager_options",
-                "--pidfile=/run/openvswitch/ovsdb-server.pid", "--unixctl=/run/openvswitch/ovsdb-server.ctl", "-vsyslog:off", "-vconsole:info",
+                "--pidfile=/run/openvswitch/ovsdb-server.pid", "-vsyslog:off", "-vconsole:info",
             ])
         {
             Prepare = "mkdir -p /run/openvswitch\n[ -e /run/openvswitch/conf.db ] || ovsdb-tool create /run/openvswitch/conf.db /usr/share/openvswitch/vswitch.ovsschema",
@@ -116,10 +116,9 @@ public sealed class NodeServices
         new NodeService(
             "ovs-vswitchd",
             ServiceGroup.Host,
-            ["ovs-vswitchd", "unix:/run/openvswitch/db.sock", "--pidfile=/run/openvswitch/ovs-vswitchd.pid", "--unixctl=/run/openvswitch/ovs-vswitchd.ctl", "-vsyslog:off", "-vconsole:info"])
+            ["ovs-vswitchd", "unix:/run/openvswitch/db.sock", "--pidfile=/run/openvswitch/ovs-vswitchd.pid", "-vsyslog:off", "-vconsole:info"])
         {
             Prepare = "ovs-vsctl --retry --timeout=30 --no-wait init",
-            Socket = "/run/openvswitch/ovs-vswitchd.ctl",
         },
     ];
 

@@ -1,10 +1,12 @@
 using System.Diagnostics;
+using System.Globalization;
+using System.Net;
 using SharpStack.CommandLine;
 using SharpStack.Demo;
 using SharpStack.Lab;
 using SharpStack.Lab.Definitions;
 using SharpStack.Lab.Nodes;
-using SharpStack.LinuxHost.Processes;
+using SharpStack.Machine;
 
 namespace SharpStack.Labs;
 
@@ -84,7 +86,7 @@ internal sealed class LabCommand
     private static int? Number(string[] words) => words switch
     {
         [] => null,
-        [var word] when int.TryParse(word, System.Globalization.NumberStyles.None, System.Globalization.CultureInfo.InvariantCulture, out var number) => number,
+        [var word] when int.TryParse(word, NumberStyles.None, CultureInfo.InvariantCulture, out var number) => number,
         _ => throw new UsageException($"a lab is named by its number: {string.Join(", ", LabCatalog.All.Select(lab => lab.Number))}"),
     };
 
@@ -111,10 +113,12 @@ internal sealed class LabCommand
             throw new CommandException($"{layout.Data}: a lab's folder cannot have a colon, a comma or a backslash in its name, which overlays take for something else");
         }
 
-        var state = before ?? new LabState
+        var state = before ?? new LabState { Number = LabCatalog.Get(number ?? throw new UsageException("lab up needs the lab's number")).Number, Secrets = LabSecrets.Create() };
+        if (arguments.Has("--attach") && !state.Attached)
         {
-            Number = LabCatalog.Get(number ?? throw new UsageException("lab up needs the lab's number")).Number, Secrets = LabSecrets.Create(), Attached = arguments.Has("--attach"),
-        };
+            state = Attach(state);
+        }
+
         var session = await LabSession.OpenAsync(layout, state, time, Say, cancellationToken);
         Say($"lab {session.Lab.Number}: {session.Lab.Title}");
         await session.Cluster.UpAsync(cancellationToken);
@@ -131,6 +135,27 @@ internal sealed class LabCommand
         }
 
         Summarise(session);
+    }
+
+    /// <summary>Has this machine be the lab host, on the labs' addresses.</summary>
+    private LabState Attach(LabState state)
+    {
+        if (new LabProcesses(layout).Holders.Count > 0)
+        {
+            throw new CommandException("the lab runs with a host of its own: 'sharpstack lab down' first, then 'lab up --attach'");
+        }
+
+        var taken = Routes.Taken("");
+        foreach (var network in LabCatalog.Get(state.Number).Networks.Where(network => network.Host is not null))
+        {
+            var address = IPAddress.Parse(network.Host!.Split('/')[0]);
+            if (taken.FirstOrDefault(route => route.Contains(address)) is { PrefixLength: > 0 } other)
+            {
+                throw new CommandException($"this machine routes {other} elsewhere, and the lab host would be {network.Host}: a lab can be here only without --attach");
+            }
+        }
+
+        return state with { Attached = true };
     }
 
     private void Summarise(LabSession session)

@@ -56,13 +56,14 @@ internal sealed class LabDemo(LabSession session, string? imageFile, string? dat
         output.WriteLine("  Try next:");
         foreach (var instance in instances.DistinctBy(instance => instance.Network))
         {
-            const string ssh = "ssh -i demo-key -o StrictHostKeyChecking=no";
+            var attached = session.Cluster.State.Attached;
+            var ssh = $"ssh -i {(attached ? session.Layout.DemoKey : "demo-key")} -o StrictHostKeyChecking=no";
             // The lab host is on the flat network alone; the DHCP server's namespace is on every one that it serves.
             var near = IsOnHost(plan.Networks.Single(network => network.Name == instance.Network));
             var agents = session.Lab.Nodes.First(node => node.Roles.HasFlag(LabRoles.Network)).Name;
-            output.WriteLine(near
-                ? $"    sharpstack lab enter {LabCluster.HostName}{data} -- {ssh} cirros@{instance.Address}"
-                : $"    sharpstack lab enter {agents}{data} -- ip netns exec qdhcp-{instance.NetworkId} {ssh} cirros@{instance.Address}");
+            output.WriteLine(near && attached ? $"    {ssh} cirros@{instance.Address}"
+                : near ? $"    sharpstack lab enter {LabCluster.HostName}{data} -- {ssh} cirros@{instance.Address}"
+                : $"    sharpstack lab enter {agents}{data} -- ip netns exec qdhcp-{instance.NetworkId} ssh -i demo-key -o StrictHostKeyChecking=no cirros@{instance.Address}");
         }
     }
 
