@@ -326,7 +326,7 @@ public sealed class LabCluster
     }
 
     /// <summary>Lab10's physical network: br-ext on each node, joined to br-phys by a patch and by tunnels to the hub's.</summary>
-    private IEnumerable<string> StarPorts(LabStar star, LabNode node)
+    private List<string> StarPorts(LabStar star, LabNode node)
     {
         var line = new List<string>();
         line.AddRange(Bridge(UnderlayBridge, "standalone"));
