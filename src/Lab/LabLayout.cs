@@ -33,7 +33,15 @@ public sealed record LabLayout(string Data)
     /// <summary>The folder of a node's user: credentials and the key.</summary>
     public string Home(string node) => Path.Combine(Var(node), "lib", "lab");
 
+    /// <summary>What a service writes to its output, and what its supervisor says of it.</summary>
     public string Log(string node, string service) => Path.Combine(Var(node), "log", "lab", $"{service}.log");
+
+    /// <summary>The logs of a service that exist: that of its output, and the file that its configuration names, /var/log/keystone/keystone.log.</summary>
+    public IReadOnlyList<string> Logs(string node, string service)
+    {
+        var folder = Path.Combine(Var(node), "log");
+        return Directory.Exists(folder) ? [.. Directory.EnumerateDirectories(folder).Select(path => Path.Combine(path, $"{service}.log")).Where(File.Exists)] : [];
+    }
 
     public void Create()
     {
@@ -43,7 +51,7 @@ public sealed record LabLayout(string Data)
         Directory.CreateDirectory(Nodes, OwnerOnly);
     }
 
-    /// <summary>Makes a node's folders; those that the node sees are open to its users.</summary>
+    /// <summary>Makes a node's folders, with those that OpenStack's packages make; what the node sees is open to its users.</summary>
     public void CreateNode(string node)
     {
         Directory.CreateDirectory(Node(node), OwnerOnly);
@@ -51,6 +59,12 @@ public sealed record LabLayout(string Data)
         foreach (var folder in new[] { Etc(node), Var(node), Path.Combine(Var(node), "lib"), Path.Combine(Var(node), "log"), Path.Combine(Var(node), "log", "lab"), Path.Combine(Var(node), "cache") })
         {
             Directory.CreateDirectory(folder, ForAll);
+        }
+
+        foreach (var project in new[] { "keystone", "glance", "placement", "nova", "neutron" })
+        {
+            Directory.CreateDirectory(Path.Combine(Var(node), "lib", project), ForAll);
+            Directory.CreateDirectory(Path.Combine(Var(node), "log", project), OwnerOnly);
         }
 
         Directory.CreateDirectory(Path.Combine(Var(node), "tmp"), ForAll | UnixFileMode.GroupWrite | UnixFileMode.OtherWrite | UnixFileMode.StickyBit);

@@ -75,7 +75,6 @@ internal sealed class OpenStackFiles(LabDefinition lab, LabNode node, LabSecrets
         [database]
         connection = {Database("keystone", "keystone")}
 
-        {Cache()}
         """;
 
     private string Glance() =>
@@ -218,8 +217,6 @@ internal sealed class OpenStackFiles(LabDefinition lab, LabNode node, LabSecrets
         enable_security_group = true
 
         """;
-
-    private static string Cache() => "[cache]\nenabled = true\nbackend = dogpile.cache.memcached\nmemcache_servers = controller:11211\n";
 
     private string Transport() => $"rabbit://openstack:{secrets.Service}@controller";
 

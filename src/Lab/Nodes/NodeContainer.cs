@@ -115,11 +115,11 @@ public sealed class NodeContainer(LabLayout layout, string name, string program,
         }
     }
 
-    /// <summary>The last lines of a service's log.</summary>
+    /// <summary>The last lines of a service's logs.</summary>
     public string Tail(string service)
     {
-        var log = layout.Log(name, service);
-        return File.Exists(log) ? string.Join('\n', File.ReadLines(log).TakeLast(15)) : "(no log)";
+        var logs = layout.Logs(name, service);
+        return logs.Count > 0 ? string.Join('\n', logs.SelectMany(log => File.ReadLines(log).TakeLast(15))) : "(no log)";
     }
 
     private bool Listens(NodeService service, string address)

@@ -204,13 +204,13 @@ internal sealed class LabCommand
 
     private async Task<int> LogsAsync((LabNode Node, NodeService Service) found, CancellationToken cancellationToken)
     {
-        var log = layout.Log(found.Node.Name, found.Service.Name);
-        if (!File.Exists(log))
+        var logs = layout.Logs(found.Node.Name, found.Service.Name);
+        if (logs.Count == 0)
         {
             throw new CommandException($"{found.Service.Name} on {found.Node.Name} has written no log");
         }
 
-        return await ForegroundAsync(arguments.Has("--follow") ? ["tail", "-n", "100", "-F", log] : ["cat", log], cancellationToken);
+        return await ForegroundAsync(arguments.Has("--follow") ? ["tail", "-q", "-n", "100", "-F", .. logs] : ["cat", .. logs], cancellationToken);
     }
 
     /// <summary>Runs a program on this terminal, whose keys are for it alone.</summary>

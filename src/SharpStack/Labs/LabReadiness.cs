@@ -8,7 +8,7 @@ namespace SharpStack.Labs;
 /// <summary>Whether the cluster is ready: every service of every node that reports somewhere is reported as up.</summary>
 internal sealed class LabReadiness(LabSession session, TimeProvider time)
 {
-    private static readonly TimeSpan Bound = TimeSpan.FromMinutes(2);
+    private static readonly TimeSpan Bound = TimeSpan.FromMinutes(4);
 
     // These report to nova-conductor; agents report to neutron-server.
     private static readonly string[] ComputeServices = ["nova-conductor", "nova-scheduler", "nova-compute"];
