@@ -30,6 +30,9 @@ internal sealed record DemoSettings
     /// <summary>A socket from which the servers of a network are reached; null where they are not, and their console says that they have booted.</summary>
     public required Func<DemoNetwork, Socket?> Reach { get; init; }
 
+    /// <summary>Whether a server is waited for before the next is asked for, as Ansible's modules do: the scheduler then knows of the one when it places the other.</summary>
+    public bool OneByOne { get; init; }
+
     /// <summary>Whether servers are those of the fake driver, which answer nobody.</summary>
     public bool Fake { get; init; }
 }
@@ -214,6 +217,10 @@ internal sealed class DemoCloud(DemoSettings settings, TimeProvider time, Action
             }
 
             ids.Add((plan, (string)server["id"]!));
+            if (settings.OneByOne)
+            {
+                await ActiveAddressAsync(demo, plan.Name, ids[^1].Id, cancellationToken);
+            }
         }
 
         var instances = new List<DemoInstance>();

@@ -32,6 +32,7 @@ internal sealed class LabDemo(LabSession session, string? imageFile, string? dat
                 KeyFile = session.Layout.DemoKey,
                 LogIn = stop => session.LogInAsync("demo", stop),
                 ImageFile = imageFile,
+                OneByOne = true,
                 Log = "'sharpstack lab logs controller nova-conductor'",
                 Reach = network => IsOnHost(network) ? session.OpenSocket() : null,
             },
