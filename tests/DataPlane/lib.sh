@@ -9,11 +9,19 @@ enter_node() {
   IMAGE=$IMAGE "$CONFORMANCE/in-node" --name "lab$1" "$2" "$FOLDER/data"; exit
 }
 lab() { "$PROGRAM" lab "$1" --data "$DATA" "${@:2}"; }
-# on NODE COMMAND...: runs a command on a node of the lab, without this terminal.
-on() { "$PROGRAM" lab enter "$1" --data "$DATA" -- "${@:2}" </dev/null; }
-# openstack CLOUD ARGUMENT...: the genuine client on the controller; sets out and rc.
-client() { out=$(on controller openstack --os-cloud "$@" 2>&1); rc=$?; }
-# answers WHAT REGEX CLOUD ARGUMENT...: the client's command succeeds and prints what the regular expression matches.
+# on NODE COMMAND...: runs a command on a node of the lab, without this terminal, as 'lab enter' does and without the start of a program for each.
+on() {
+  local pid; pid=$(pgrep -of "^sh $DATA/run/init $1 ") || { echo "$1 does not run" >&2; return 1; }
+  nsenter -t "$pid" -m -u -i -n -p -- env HOME=/var/lib/lab sh -c 'cd; exec "$@"' sh "${@:2}" </dev/null
+}
+# client USER ARGUMENT...: the genuine client on the controller, as admin or demo, all commands in one process; sets out and rc.
+client() {
+  if [ -z "${CLIENT_PID:-}" ]; then coproc CLIENT { exec "$PROGRAM" lab enter controller --data "$DATA" -- /usr/bin/python3 "$(readlink -f "$CONFORMANCE/client.py")"; }; fi
+  as "/var/lib/lab/$1-openrc"; os "${@:2}"
+}
+# The client ends before its node does.
+end_client() { [ -z "${CLIENT_PID:-}" ] || { local pid=$CLIENT_PID; eval "exec ${CLIENT[1]}>&-"; wait "$pid" 2>/dev/null; unset CLIENT_PID; }; }
+# answers WHAT REGEX USER ARGUMENT...: the client's command succeeds and prints what the regular expression matches.
 answers() {
   local what=$1 regex=$2; shift 2; client "$@"
   if [ "$rc" = 0 ] && grep -qPz -- "$regex" <<<"$out"; then ok "$what"; else not_ok "$what" "openstack $* -> $rc, expected /$regex/:"$'\n'"$out"; fi
@@ -58,6 +66,7 @@ find_servers() {
 # end_lab: down leaves nothing.
 end_lab() {
   if [ $failed != 0 ]; then lab status; show_logs; fi
+  end_client
   check "down" lab down
   same "no process is left" "" "$(ps -eo args= | grep -E "dnsmasq|qemu|ovs|libvirt|sharpstack lab|sharpstack serve|mariadbd|beam|memcached|unshare|supervise" | grep -v grep)"
   same "no namespace is left" "" "$(ls /run/netns)"
