@@ -14,6 +14,8 @@ using SharpStack.Keystone.Credentials;
 using SharpStack.Keystone.DomainConfigs;
 using SharpStack.Keystone.Domains;
 using SharpStack.Keystone.Ec2;
+using SharpStack.Keystone.Federation;
+using SharpStack.Keystone.Federation.Saml;
 using SharpStack.Keystone.Groups;
 using SharpStack.Keystone.Ldap;
 using SharpStack.Keystone.Limits;
@@ -39,7 +41,7 @@ public sealed class KeystoneModule : IServiceModule
     public IReadOnlyList<string> Services => [ServiceName];
 
     public IEnumerable<(string Config, ConfigOption Option)> Options =>
-        ConfigOption.DeclaredIn(typeof(KeystoneOptions)).Concat(ConfigOption.DeclaredIn(typeof(LdapOptions))).Concat(DatabaseOptions.All).Select(static option => (ServiceName, option));
+        new[] { typeof(KeystoneOptions), typeof(LdapOptions), typeof(FederationOptions) }.SelectMany(ConfigOption.DeclaredIn).Concat(DatabaseOptions.All).Select(static option => (ServiceName, option));
 
     public void Register(ModuleContext context)
     {
@@ -79,13 +81,20 @@ public sealed class KeystoneModule : IServiceModule
         services.AddSingleton<IAuthMethod>(static provider => provider.GetRequiredService<PasswordMethod>());
         services.AddSingleton<IAuthMethod>(Route<TokenMethod>);
         services.AddSingleton<IAuthMethod>(Route<TotpMethod>);
-        services.AddSingleton<IAuthMethod>(Route<ExternalMethod>);
         services.AddSingleton<IAuthMethod, ApplicationCredentialMethod>();
         services.AddSingleton<IAuthMethod, OAuth1Method>();
         AddWithConfig<AdminProject>();
         services.AddSingleton<TokenWriter>();
         AddWithConfig<ApplicationCredentialOperations>();
         AddWithConfig<CredentialOperations>();
+        AddWithConfig<ExternalMethod>();
+        services.AddSingleton<IAuthMethod>(static provider => provider.GetRequiredService<ExternalMethod>());
+        AddWithConfig<FederatedGroups>();
+        AddWithConfig<FederatedLogin>();
+        AddWithConfig<FederationProviders>();
+        AddWithConfig<SamlIssuer>();
+        services.AddSingleton<SsoCookies>();
+        services.AddSingleton<TokenAnswers>();
         AddWithConfig<ReceiptService>();
         AddWithConfig<Authenticator>();
         AddWithConfig<TrustOperations>();
@@ -149,6 +158,11 @@ public sealed class KeystoneModule : IServiceModule
                 Route<AccessTokenRoutes>(provider).Map(routes);
                 Route<OAuth2Routes>(provider).Map(routes);
                 Route<RevocationRoutes>(provider).Map(routes);
+                Route<IdentityProviderRoutes>(provider).Map(routes);
+                Route<ProtocolRoutes>(provider).Map(routes);
+                Route<MappingRoutes>(provider).Map(routes);
+                Route<ServiceProviderRoutes>(provider).Map(routes);
+                Route<FederationRoutes>(provider).Map(routes);
             },
         });
 

@@ -7,6 +7,7 @@ using SharpStack.Keystone.Credentials;
 using SharpStack.Keystone.DomainConfigs;
 using SharpStack.Keystone.Domains;
 using SharpStack.Keystone.Ec2;
+using SharpStack.Keystone.Federation;
 using SharpStack.Keystone.Groups;
 using SharpStack.Keystone.Limits;
 using SharpStack.Keystone.OAuth1;
@@ -50,6 +51,7 @@ internal static class KeystonePolicies
         .. TokenPolicies.Rules,
         .. CredentialPolicies.Rules,
         .. PolicyBlobPolicies.Rules,
+        .. FederationPolicies.Rules,
         .. PolicyAssociationPolicies.Rules,
         .. LimitPolicies.Rules,
         .. DomainConfigPolicies.Rules,

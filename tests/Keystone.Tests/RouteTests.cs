@@ -11,7 +11,12 @@ public partial class RouteTests
     {
         await using var cloud = await IdentityCloud.StartAsync();
         var rules = KeystonePolicies.Defaults.Select(static r => r.Name).ToHashSet();
-        string[] open = ["/", "/v3", "/v3/auth/tokens", "/v3/users/{user_id}/password", "/v3/OS-OAUTH1/request_token", "/v3/OS-OAUTH1/access_token", "/v3/OS-OAUTH2/token", "/healthcheck"];
+        string[] open = ["/", "/v3", "/v3/auth/tokens", "/v3/users/{user_id}/password", "/v3/OS-OAUTH1/request_token", "/v3/OS-OAUTH1/access_token", "/v3/OS-OAUTH2/token", "/healthcheck",
+            // Logins by what others vouch for, and what is told to providers.
+            "/v3/OS-FEDERATION/identity_providers/{idp_id}/protocols/{protocol_id}/auth", "/v3/OS-FEDERATION/saml2/metadata", "/v3/auth/OS-FEDERATION/saml2",
+            "/v3/auth/OS-FEDERATION/saml2/ecp", "/v3/auth/OS-FEDERATION/websso/{protocol_id}", "/v3/auth/OS-FEDERATION/identity_providers/{idp_id}/protocols/{protocol_id}/websso",
+            "/v3/auth/OS-FEDERATION/oidc/callback", "/v3/auth/OS-FEDERATION/saml2/acs", "/v3/auth/OS-FEDERATION/saml2/sp/{idp_id}/ecp", "/v3/auth/OS-FEDERATION/saml2/sp/{idp_id}/metadata",
+        ];
 
         foreach (var route in cloud.Cloud.Host.Routes["keystone"].All)
         {

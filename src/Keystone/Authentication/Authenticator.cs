@@ -3,6 +3,7 @@ using LinqToDB;
 using LinqToDB.Async;
 using SharpStack.Foundation;
 using SharpStack.Foundation.Storage;
+using SharpStack.Keystone.Federation;
 using SharpStack.Keystone.Receipts;
 using SharpStack.Keystone.Storage;
 using SharpStack.Keystone.Tokens;
@@ -29,13 +30,20 @@ internal sealed class Authenticator(
         var subject = await IdentifyAsync(request, cancellationToken);
         subject = await PassFactorsAsync(subject, request, cancellationToken);
         // The scope comes second: whether a project exists is told to nobody who has not proven who they are.
-        var scope = subject.Scope ?? await ScopeAsync(request.Auth, subject.UserId, cancellationToken);
+        var scope = (subject.Scope ?? await ScopeAsync(request.Auth, subject.UserId, cancellationToken)).Of(subject.Federation);
         var token = await tokens.IssueAsync(subject.UserId, subject.Methods, scope, subject.ExpiresAt, subject.ChainId, cancellationToken);
         if (token.Authorization.Trust is { } trust)
         {
             await ConsumeAsync(trust.Row, cancellationToken);
         }
         return token;
+    }
+
+    /// <summary>An unscoped token for somebody whom an identity provider vouched for.</summary>
+    public Task<Token> IssueAsync(FederatedSubject subject, CancellationToken cancellationToken)
+    {
+        var method = AuthMethodMap.Find(subject.Federation?.ProtocolId ?? "mapped") & enabled.Enabled;
+        return tokens.IssueAsync(subject.UserId, method == AuthMethods.None ? AuthMethods.Mapped : method, TokenScope.Unscoped.Of(subject.Federation), null, null, cancellationToken);
     }
 
     /// <summary>Whether the password is the user's current one. Costs the same where the user has none.</summary>
@@ -106,6 +114,7 @@ internal sealed class Authenticator(
             ExpiresAt = one.ExpiresAt is null || other.ExpiresAt < one.ExpiresAt ? other.ExpiresAt ?? one.ExpiresAt : one.ExpiresAt,
             ChainId = one.ChainId ?? other.ChainId,
             Scope = one.Scope ?? other.Scope,
+            Federation = one.Federation ?? other.Federation,
         };
 
     /// <summary>Adds what a receipt proves, and asks whether that is enough for the user's rules.</summary>

@@ -3,6 +3,7 @@ using System.Text.Json;
 using Microsoft.AspNetCore.Http;
 using SharpStack.Foundation;
 using SharpStack.Foundation.Configuration;
+using SharpStack.Keystone.Federation;
 using SharpStack.Keystone.Storage;
 
 namespace SharpStack.Keystone.Authentication;
@@ -29,6 +30,19 @@ internal sealed class ExternalMethod(IdentityCache cache, ServiceConfig config) 
         && request.Headers[userHeader] is [{ Length: > 0 } user]
             ? user
             : null;
+
+    /// <summary>What a trusted proxy says of the user whom it authenticated, by the names of its headers and as a WSGI application sees them; null where none does.</summary>
+    public Assertion? Assertion(HttpRequest request)
+    {
+        if (RemoteUser(request) is not { } user)
+        {
+            return null;
+        }
+        var variables = request.Headers
+            .SelectMany(static h => new[] { h.Key, $"HTTP_{h.Key.ToUpperInvariant().Replace('-', '_')}" }.Select(name => KeyValuePair.Create(name, h.Value.ToString())))
+            .Append(KeyValuePair.Create("REMOTE_USER", user));
+        return Federation.Assertion.FromVariables(variables.DistinctBy(static v => v.Key), user);
+    }
 
     public async Task<AuthProof> ProveAsync(JsonElement payload, AuthRequest request, CancellationToken cancellationToken)
     {

@@ -23,6 +23,9 @@ internal sealed record AuthProof(string UserId, AuthMethods Methods)
     /// <summary>The audit id of the token that began the chain.</summary>
     public string? ChainId { get; init; }
 
+    /// <summary>Where the user comes from, if from another's identity provider.</summary>
+    public FederatedIdentity? Federation { get; init; }
+
     /// <summary>What the method is good for, where the caller cannot choose.</summary>
     public TokenScope? Scope { get; init; }
 }

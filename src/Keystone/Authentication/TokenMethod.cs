@@ -23,13 +23,13 @@ internal sealed class TokenMethod(TokenService tokens, ServiceConfig config) : I
             PayloadKind.Trust => "Using trust-scoped token to create another token. Create a new trust-scoped token instead",
             PayloadKind.System when asksNarrower => "Using a system-scoped token to create a project-scoped or domain-scoped token is not allowed.",
             _ when Delegation.IsDelegated(token.Identity) => "Using a delegated token to create another token is not allowed.",
-            PayloadKind.Project or PayloadKind.Domain when !allowRescope => "rescope a scoped token",
+            PayloadKind.Project or PayloadKind.Domain or PayloadKind.FederatedProject or PayloadKind.FederatedDomain when !allowRescope => "rescope a scoped token",
             _ => null,
         };
         if (refused is not null)
         {
             throw Fail.ForbiddenAction(refused);
         }
-        return new(token.Payload.UserId, token.Payload.Methods | AuthMethods.Token) { ExpiresAt = token.Payload.ExpiresAt, ChainId = token.Payload.AuditChainId };
+        return new(token.Payload.UserId, token.Payload.Methods | AuthMethods.Token) { ExpiresAt = token.Payload.ExpiresAt, ChainId = token.Payload.AuditChainId, Federation = token.Payload.Federation };
     }
 }

@@ -8,6 +8,7 @@ using SharpStack.Foundation.Configuration;
 using SharpStack.Foundation.Http;
 using SharpStack.Foundation.Policy;
 using SharpStack.Foundation.Storage;
+using SharpStack.Keystone.Federation;
 using SharpStack.Keystone.Projects;
 using SharpStack.Keystone.Storage;
 using SharpStack.Keystone.Users;
@@ -51,6 +52,7 @@ internal sealed class GroupRoutes(KeystoneStore store, IdentityCache cache, User
     public static async Task DeleteRowsAsync(DataConnection db, IReadOnlyCollection<string> ids, CancellationToken cancellationToken)
     {
         await db.Memberships().Where(m => ids.Contains(m.GroupId)).DeleteAsync(cancellationToken);
+        await db.ExpiringMemberships().Where(m => ids.Contains(m.GroupId)).DeleteAsync(cancellationToken);
         await db.Assignments().Where(a => a.ActorType == AssignmentRow.Group && ids.Contains(a.ActorId)).DeleteAsync(cancellationToken);
         await db.Groups().Where(g => ids.Contains(g.Id)).DeleteAsync(cancellationToken);
     }

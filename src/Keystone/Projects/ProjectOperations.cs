@@ -8,6 +8,7 @@ using SharpStack.Foundation.Configuration;
 using SharpStack.Foundation.Storage;
 using SharpStack.Keystone.Catalog;
 using SharpStack.Keystone.DomainConfigs;
+using SharpStack.Keystone.Federation;
 using SharpStack.Keystone.Groups;
 using SharpStack.Keystone.Limits;
 using SharpStack.Keystone.Roles;
@@ -200,6 +201,8 @@ internal sealed class ProjectOperations(KeystoneStore store, ProjectQueries quer
                 {
                     await DeleteProjectRowsAsync(db, chunk, cancellationToken);
                 }
+                var providers = await db.IdentityProviders().Where(p => p.DomainId == domain.Id).Select(static p => p.Id).ToListAsync(cancellationToken);
+                await IdentityProviderRoutes.RemoveAsync(db, providers, cancellationToken);
             },
             cancellationToken);
     }

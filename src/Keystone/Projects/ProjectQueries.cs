@@ -83,10 +83,12 @@ internal sealed class ProjectQueries(KeystoneStore store)
     }
 
     /// <summary>The projects in which a user has a role: directly, by groups, or inherited from a domain or a project above.</summary>
-    public async Task<IReadOnlyList<ProjectView>> OfUserAsync(string userId, ApiContext? filters, CancellationToken cancellationToken)
+    /// <param name="groups">Groups beside those that the user is a member of.</param>
+    public async Task<IReadOnlyList<ProjectView>> OfUserAsync(
+        string userId, ApiContext? filters, CancellationToken cancellationToken, IReadOnlyList<string>? groups = null)
     {
         await using var db = store.Read();
-        var held = Held(db, userId);
+        var held = EffectiveRoles.Held(db, userId, groups ?? []);
         var direct = db.Projects().Where(p => !p.IsDomain && held.Any(a => a.TargetType == AssignmentRow.Project && a.TargetId == p.Id && !a.Inherited));
         var found = (await Filtered(direct).OrderBy(static p => p.Id).ToListAsync(cancellationToken)).ToDictionary(static p => p.Id);
         foreach (var source in await held.Where(static a => a.Inherited).Select(static a => new { a.TargetType, a.TargetId }).Distinct().ToListAsync(cancellationToken))
@@ -115,22 +117,19 @@ internal sealed class ProjectQueries(KeystoneStore store)
     }
 
     /// <summary>The domains on which a user has a role.</summary>
-    public async Task<IReadOnlyList<ProjectView>> DomainsOfUserAsync(string userId, CancellationToken cancellationToken)
+    public async Task<IReadOnlyList<ProjectView>> DomainsOfUserAsync(string userId, CancellationToken cancellationToken, IReadOnlyList<string>? groups = null)
     {
         await using var db = store.Read();
-        var held = Held(db, userId);
+        var held = EffectiveRoles.Held(db, userId, groups ?? []);
         var rows = await db.Projects().Where(p => p.IsDomain && held.Any(a => a.TargetType == AssignmentRow.Domain && a.TargetId == p.Id && !a.Inherited))
             .OrderBy(static p => p.Id).ToListAsync(cancellationToken);
         return await WithTagsAsync(db, rows, cancellationToken);
     }
 
     /// <summary>Whether a user has a role on the system.</summary>
-    public async Task<bool> HasSystemRoleAsync(string userId, CancellationToken cancellationToken)
+    public async Task<bool> HasSystemRoleAsync(string userId, CancellationToken cancellationToken, IReadOnlyList<string>? groups = null)
     {
         await using var db = store.Read();
-        return await Held(db, userId).AnyAsync(static a => a.TargetType == AssignmentRow.System, cancellationToken);
+        return await EffectiveRoles.Held(db, userId, groups ?? []).AnyAsync(static a => a.TargetType == AssignmentRow.System, cancellationToken);
     }
-
-    private static IQueryable<AssignmentRow> Held(DataConnection db, string userId) =>
-        db.Assignments().Where(a => a.ActorId == userId || db.Memberships().Any(m => m.UserId == userId && m.GroupId == a.ActorId));
 }

@@ -81,13 +81,17 @@ internal sealed class RoleModel
 /// <summary>The roles that a user holds in a scope, directly, by groups and by inheritance, before implication.</summary>
 internal static class EffectiveRoles
 {
+    /// <summary>What the user holds directly or by groups.</summary>
+    /// <param name="groups">Groups beside those that the user is a member of.</param>
+    public static IQueryable<AssignmentRow> Held(DataConnection db, string userId, IReadOnlyList<string> groups) =>
+        groups.Count == 0
+            ? db.Assignments().Where(a => a.ActorId == userId || db.Memberships().Any(m => m.UserId == userId && m.GroupId == a.ActorId))
+            : db.Assignments().Where(a => a.ActorId == userId || groups.Contains(a.ActorId) || db.Memberships().Any(m => m.UserId == userId && m.GroupId == a.ActorId));
+
     public static async Task<List<string>> ReadAsync(
-        DataConnection db, string userId, PayloadKind kind, ProjectRow? project, ProjectRow? domain, CancellationToken cancellationToken)
+        DataConnection db, string userId, PayloadKind kind, ProjectRow? project, ProjectRow? domain, CancellationToken cancellationToken, IReadOnlyList<string>? groups = null)
     {
-        var held =
-            from a in db.Assignments()
-            where a.ActorId == userId || db.Memberships().Any(m => m.UserId == userId && m.GroupId == a.ActorId)
-            select a;
+        var held = Held(db, userId, groups ?? []);
         if (kind == PayloadKind.System)
         {
             return await held.Where(static a => a.TargetType == AssignmentRow.System && !a.Inherited).Select(static a => a.RoleId).Distinct()

@@ -5,6 +5,7 @@ using LinqToDB;
 using LinqToDB.Async;
 using LinqToDB.Data;
 using SharpStack.Keystone.Catalog;
+using SharpStack.Keystone.Federation;
 using SharpStack.Keystone.Roles;
 using SharpStack.Keystone.Tokens;
 using SharpStack.Keystone.Users;
@@ -12,7 +13,7 @@ using SharpStack.Keystone.Users;
 namespace SharpStack.Keystone.Storage;
 
 /// <summary>Gives the snapshot of the current revision: what tokens need from the database, read once between two writes.</summary>
-internal sealed class IdentityCache(KeystoneStore store, CatalogReader catalogs, AccountRules accounts)
+internal sealed class IdentityCache(KeystoneStore store, CatalogReader catalogs, AccountRules accounts, FederatedGroups federated)
 {
     private IdentitySnapshot? current;
 
@@ -26,7 +27,7 @@ internal sealed class IdentityCache(KeystoneStore store, CatalogReader catalogs,
             {
                 return known;
             }
-            var fresh = new IdentitySnapshot(store, catalogs, accounts, revision);
+            var fresh = new IdentitySnapshot(store, catalogs, accounts, federated, revision);
             Interlocked.CompareExchange(ref current, fresh, known);
             return Volatile.Read(ref current)!;
         }
@@ -37,7 +38,7 @@ internal sealed class IdentityCache(KeystoneStore store, CatalogReader catalogs,
 /// What was read since the last write: users, projects, roles, authorizations, the catalog and validated tokens. It only grows; a write makes the
 /// cache start a new one, so nothing in it needs to be invalidated. What is not found is not kept: guesses must not fill the memory.
 /// </summary>
-internal sealed class IdentitySnapshot(KeystoneStore store, CatalogReader catalogs, AccountRules accounts, long revision)
+internal sealed class IdentitySnapshot(KeystoneStore store, CatalogReader catalogs, AccountRules accounts, FederatedGroups federated, long revision)
 {
     private const int MaxEntries = 50_000;
 
@@ -144,9 +145,15 @@ internal sealed class IdentitySnapshot(KeystoneStore store, CatalogReader catalo
     public async ValueTask<Authorization?> AuthorizationAsync(string userId, TokenScope scope, CancellationToken cancellationToken)
     {
         var key = (userId, scope);
-        return authorizations.TryGetValue(key, out var known)
-            ? known
-            : Keep(authorizations, key, await AuthorizeAsync(userId, scope, cancellationToken));
+        if (authorizations.TryGetValue(key, out var known))
+        {
+            if (!federated.IsStale(known))
+            {
+                return known;
+            }
+            authorizations.TryRemove(KeyValuePair.Create(key, known));
+        }
+        return Keep(authorizations, key, await AuthorizeAsync(userId, scope, cancellationToken));
     }
 
     /// <summary>A user and the user's domain, where both are enabled.</summary>
@@ -183,12 +190,16 @@ internal sealed class IdentitySnapshot(KeystoneStore store, CatalogReader catalo
             return await Delegations.AuthorizeAsync(this, db, userId, scope, cancellationToken);
         }
         var passwordExpiresAt = await PasswordExpiryAsync(db, userId, cancellationToken);
+        if (scope.Federation is { } from && !await db.IdentityProviders().AnyAsync(p => p.Id == from.IdentityProviderId && p.Enabled, cancellationToken))
+        {
+            return null;
+        }
         ProjectRow? project = null;
         ProjectRow? domain = null;
-        switch (scope.Kind)
+        switch (scope.BaseKind)
         {
             case PayloadKind.Unscoped:
-                return new(user, userDomain, passwordExpiresAt, scope.Kind, null, null, [], null);
+                return new(user, userDomain, passwordExpiresAt, PayloadKind.Unscoped, null, null, [], null) { Federation = scope.Federation };
             case PayloadKind.Project:
                 if (await ActiveProjectAsync(scope.Id!, cancellationToken) is not { } active)
                 {
@@ -209,13 +220,18 @@ internal sealed class IdentitySnapshot(KeystoneStore store, CatalogReader catalo
                 return null;
         }
         var model = await RolesAsync(cancellationToken);
-        var effective = model.Expand(await EffectiveRoles.ReadAsync(db, userId, scope.Kind, project, domain, cancellationToken));
+        var (expiring, until) = await federated.OfUserAsync(db, userId, cancellationToken);
+        var effective = model.Expand(await EffectiveRoles.ReadAsync(db, userId, scope.BaseKind, project, domain, cancellationToken, [.. scope.Federation?.GroupIds ?? [], .. expiring]));
         if (effective.Count == 0)
         {
             return null;
         }
         var services = await CatalogAsync(cancellationToken);
-        return new(user, userDomain, passwordExpiresAt, scope.Kind, project, domain, effective, services.Render(userId, project?.Id));
+        return new(user, userDomain, passwordExpiresAt, scope.BaseKind, project, domain, effective, services.Render(userId, project?.Id))
+        {
+            Federation = scope.Federation,
+            ValidUntil = until,
+        };
     }
 
     private TValue? Keep<TKey, TValue>(ConcurrentDictionary<TKey, TValue> into, TKey key, TValue? value)

@@ -39,6 +39,12 @@ internal sealed record Authorization(
 
     public AccessTokenRow? AccessToken { get; init; }
 
+    /// <summary>For a user of another's identity provider.</summary>
+    public FederatedIdentity? Federation { get; init; }
+
+    /// <summary>When the first of the user's expiring memberships ends, and this is to be found out anew.</summary>
+    public long? ValidUntil { get; init; }
+
     /// <summary>The part of the identity that all tokens of this user and scope share.</summary>
     public RequestIdentity Identity => identity ??= new RequestIdentity
     {
@@ -63,6 +69,8 @@ internal sealed record Authorization(
         AccessRules = AccessRules,
         AccessTokenId = AccessToken?.Id,
     };
+
+    public bool IsStale(DateTimeOffset now) => Timestamps.ToMicroseconds(now) >= ValidUntil;
 
     /// <summary>The same on the same project, narrowed to what was delegated. Null where no role is left.</summary>
     public Authorization? Narrowed(PayloadKind kind, IReadOnlyList<RoleRow> roles) =>

@@ -24,7 +24,7 @@ internal enum PayloadKind
 /// <summary>What a token is for: a kind, the project or the domain, and for delegated tokens what they were delegated by.</summary>
 /// <param name="Id">The id of the project or the domain; <c>all</c> for the system; null where unscoped.</param>
 /// <param name="DelegationId">The trust's, the application credential's or the OAuth access token's id, for those kinds.</param>
-internal readonly record struct TokenScope(PayloadKind Kind, string? Id = null, string? DelegationId = null)
+internal readonly record struct TokenScope(PayloadKind Kind, string? Id = null, string? DelegationId = null, FederatedIdentity? Federation = null)
 {
     public static TokenScope Unscoped { get; } = new(PayloadKind.Unscoped);
 
@@ -33,10 +33,34 @@ internal readonly record struct TokenScope(PayloadKind Kind, string? Id = null, 
     public static TokenScope Project(string id) => new(PayloadKind.Project, id);
 
     public static TokenScope Domain(string id) => new(PayloadKind.Domain, id);
+
+    /// <summary>The kind without regard to where the user comes from.</summary>
+    public PayloadKind BaseKind => Kind switch
+    {
+        PayloadKind.FederatedUnscoped => PayloadKind.Unscoped,
+        PayloadKind.FederatedProject => PayloadKind.Project,
+        PayloadKind.FederatedDomain => PayloadKind.Domain,
+        _ => Kind,
+    };
+
+    /// <summary>The same for a federated user; a token for the system does not say where its user comes from.</summary>
+    public TokenScope Of(FederatedIdentity? federation) => federation is null ? this : Kind switch
+    {
+        PayloadKind.Unscoped => this with { Kind = PayloadKind.FederatedUnscoped, Federation = federation },
+        PayloadKind.Project => this with { Kind = PayloadKind.FederatedProject, Federation = federation },
+        PayloadKind.Domain => this with { Kind = PayloadKind.FederatedDomain, Federation = federation },
+        _ => this,
+    };
 }
 
 /// <summary>Where a federated user comes from, and the groups that the mapping gave.</summary>
-internal sealed record FederatedIdentity(string IdentityProviderId, string ProtocolId, IReadOnlyList<string> GroupIds);
+internal sealed record FederatedIdentity(string IdentityProviderId, string ProtocolId, IReadOnlyList<string> GroupIds)
+{
+    public bool Equals(FederatedIdentity? other) =>
+        other is not null && IdentityProviderId == other.IdentityProviderId && ProtocolId == other.ProtocolId && GroupIds.SequenceEqual(other.GroupIds);
+
+    public override int GetHashCode() => HashCode.Combine(IdentityProviderId, ProtocolId, GroupIds.Count);
+}
 
 /// <summary>
 /// What a token holds, byte for byte as OpenStack packs it: ids that are UUIDs as sixteen bytes, methods as a bit mask, the expiry in seconds as a
@@ -58,7 +82,7 @@ internal sealed record TokenPayload(
     /// <summary>For the federated kinds.</summary>
     public FederatedIdentity? Federation { get; init; }
 
-    public TokenScope Scope => new(Kind, ScopeId, DelegationId);
+    public TokenScope Scope => new(Kind, ScopeId, DelegationId, Federation);
 
     public string AuditChainId => AuditIds[^1];
 

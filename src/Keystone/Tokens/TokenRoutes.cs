@@ -9,7 +9,7 @@ using SharpStack.Keystone.Receipts;
 
 namespace SharpStack.Keystone.Tokens;
 
-internal sealed class TokenRoutes(TokenService tokens, Authenticator authenticator, ProjectQueries projects, Answers answers, TokenWriter writer, ServiceConfig config)
+internal sealed class TokenRoutes(TokenService tokens, Authenticator authenticator, ProjectQueries projects, Answers answers, TokenAnswers tokenAnswers, ServiceConfig config)
 {
     private static readonly JsonSchema Domain = JsonSchema.Object(true, ("id", Schemas.Text), ("name", Schemas.Text));
 
@@ -47,6 +47,8 @@ internal sealed class TokenRoutes(TokenService tokens, Authenticator authenticat
         routes.Read("/v3/auth/catalog", CatalogAsync, "identity:get_auth_catalog");
         routes.Read("/v3/auth/projects", ProjectsAsync, "identity:get_auth_projects");
         routes.Read("/v3/auth/domains", DomainsAsync, "identity:get_auth_domains");
+        routes.Read("/v3/OS-FEDERATION/projects", ProjectsAsync, "identity:get_auth_projects");
+        routes.Read("/v3/OS-FEDERATION/domains", DomainsAsync, "identity:get_auth_domains");
         routes.Read("/v3/auth/system", SystemAsync, "identity:get_auth_system");
     }
 
@@ -58,7 +60,7 @@ internal sealed class TokenRoutes(TokenService tokens, Authenticator authenticat
         {
             var token = await authenticator.AuthenticateAsync(
                 new(body.GetProperty("auth"), request, answers.Root(context) + request.Path.Value!["/v3".Length..] + request.QueryString.Value), context.Aborted);
-            await WriteAsync(context, 201, token);
+            await tokenAnswers.WriteAsync(context, 201, token);
         }
         catch (ReceiptException more)
         {
@@ -70,7 +72,7 @@ internal sealed class TokenRoutes(TokenService tokens, Authenticator authenticat
     private async Task ValidateAsync(ApiContext context)
     {
         var token = await EnforcedSubjectAsync(context, context.Query.Flag("allow_expired") == true ? expiredWindow : TimeSpan.Zero);
-        await WriteAsync(context, 200, token);
+        await tokenAnswers.WriteAsync(context, 200, token);
     }
 
     private async Task RevokeAsync(ApiContext context)
@@ -100,14 +102,6 @@ internal sealed class TokenRoutes(TokenService tokens, Authenticator authenticat
         return token;
     }
 
-    private Task WriteAsync(ApiContext context, int status, Token token)
-    {
-        context.Http.Response.Headers["X-Subject-Token"] = token.Id;
-        context.Http.Response.Headers.Vary = "X-Auth-Token";
-        var withCatalog = !context.Query.Has("nocatalog");
-        return context.WriteJsonAsync(status, json => writer.Write(json, token, withCatalog));
-    }
-
     private async Task CatalogAsync(ApiContext context)
     {
         context.Enforce();
@@ -129,19 +123,23 @@ internal sealed class TokenRoutes(TokenService tokens, Authenticator authenticat
     private async Task ProjectsAsync(ApiContext context)
     {
         context.Enforce();
-        await answers.CollectionAsync(context, "projects", await projects.OfUserAsync(context.Identity.UserId, null, context.Aborted), ProjectRoutes.Write);
+        await answers.CollectionAsync(context, "projects", await projects.OfUserAsync(context.Identity.UserId, null, context.Aborted, await GroupsAsync(context)), ProjectRoutes.Write);
     }
+
+    /// <summary>The groups that a mapping gave the caller.</summary>
+    private async ValueTask<IReadOnlyList<string>> GroupsAsync(ApiContext context) =>
+        (await tokens.FindAsync(context.Http.Request.Headers["X-Auth-Token"]!, TimeSpan.Zero, context.Aborted))?.Payload.Federation?.GroupIds ?? [];
 
     private async Task DomainsAsync(ApiContext context)
     {
         context.Enforce();
-        await answers.CollectionAsync(context, "domains", await projects.DomainsOfUserAsync(context.Identity.UserId, context.Aborted), ProjectRoutes.WriteDomain);
+        await answers.CollectionAsync(context, "domains", await projects.DomainsOfUserAsync(context.Identity.UserId, context.Aborted, await GroupsAsync(context)), ProjectRoutes.WriteDomain);
     }
 
     private async Task SystemAsync(ApiContext context)
     {
         context.Enforce();
-        var has = await projects.HasSystemRoleAsync(context.Identity.UserId, context.Aborted);
+        var has = await projects.HasSystemRoleAsync(context.Identity.UserId, context.Aborted, await GroupsAsync(context));
         await context.WriteJsonAsync(200, json =>
         {
             json.WriteStartObject();

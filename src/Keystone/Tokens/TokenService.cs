@@ -30,7 +30,11 @@ internal sealed class TokenService(ITokenFormat format, IdentityCache cache, Rev
             until = last;
         }
         var own = TokenPayload.NewAuditId();
-        var payload = new TokenPayload(scope.Kind, userId, methods, scope.Id, until, chainId is null ? [own] : [own, chainId]) { DelegationId = scope.DelegationId };
+        var payload = new TokenPayload(scope.Kind, userId, methods, scope.Id, until, chainId is null ? [own] : [own, chainId]) 
+        {
+            DelegationId = scope.DelegationId,
+            Federation = scope.Federation,
+        };
         return new(format.Seal(payload, now), payload, now, authorization);
     }
 
@@ -40,7 +44,7 @@ internal sealed class TokenService(ITokenFormat format, IdentityCache cache, Rev
     {
         var snapshot = cache.Current;
         var now = time.GetUtcNow();
-        if (snapshot.FindToken(id) is { } known)
+        if (snapshot.FindToken(id) is { } known && !known.Authorization.IsStale(now))
         {
             return known.IsExpired(now, window) ? null : known;
         }

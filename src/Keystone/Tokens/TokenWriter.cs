@@ -32,6 +32,10 @@ internal sealed class TokenWriter(AdminProject adminProject)
         json.WriteString("id", authorization.User.Id);
         json.WriteString("name", authorization.User.Name);
         json.WriteString("password_expires_at", authorization.PasswordExpiresAt is { } at ? Timestamps.MicrosNoZone(at) : null);
+        if (authorization.Federation is { } federation)
+        {
+            WriteFederation(json, federation);
+        }
         json.WriteEndObject();
         WriteList(json, "audit_ids", identity.AuditIds);
         json.WriteString("expires_at", Timestamps.Micros(Timestamps.ToMicroseconds(identity.ExpiresAt)));
@@ -126,6 +130,26 @@ internal sealed class TokenWriter(AdminProject adminProject)
         }
         json.WriteString("id", project.Id);
         json.WriteString("name", project.Name);
+        json.WriteEndObject();
+    }
+
+    private static void WriteFederation(Utf8JsonWriter json, FederatedIdentity federation)
+    {
+        json.WriteStartObject("OS-FEDERATION");
+        json.WriteStartArray("groups");
+        foreach (var group in federation.GroupIds)
+        {
+            json.WriteStartObject();
+            json.WriteString("id", group);
+            json.WriteEndObject();
+        }
+        json.WriteEndArray();
+        json.WriteStartObject("identity_provider");
+        json.WriteString("id", federation.IdentityProviderId);
+        json.WriteEndObject();
+        json.WriteStartObject("protocol");
+        json.WriteString("id", federation.ProtocolId);
+        json.WriteEndObject();
         json.WriteEndObject();
     }
 

@@ -6,6 +6,7 @@ using LinqToDB.Data;
 using SharpStack.Foundation;
 using SharpStack.Foundation.Storage;
 using SharpStack.Keystone.Authentication;
+using SharpStack.Keystone.Federation;
 using SharpStack.Keystone.Projects;
 using SharpStack.Keystone.Storage;
 using SharpStack.Keystone.Tokens;
@@ -158,6 +159,8 @@ internal sealed class UserOperations(
     {
         await db.Passwords().Where(p => ids.Contains(p.UserId)).DeleteAsync(cancellationToken);
         await db.Memberships().Where(m => ids.Contains(m.UserId)).DeleteAsync(cancellationToken);
+        await db.ExpiringMemberships().Where(m => ids.Contains(m.UserId)).DeleteAsync(cancellationToken);
+        await db.FederatedUsers().Where(f => ids.Contains(f.UserId)).DeleteAsync(cancellationToken);
         await db.Credentials().Where(c => ids.Contains(c.UserId)).DeleteAsync(cancellationToken);
         await Delegations.DeleteOfUsersAsync(db, ids, cancellationToken);
         await db.Assignments().Where(a => a.ActorType == AssignmentRow.User && ids.Contains(a.ActorId)).DeleteAsync(cancellationToken);

@@ -2,6 +2,7 @@ using Microsoft.Extensions.DependencyInjection;
 using SharpStack.CommandLine;
 using SharpStack.Foundation.Hosting;
 using SharpStack.Keystone;
+using SharpStack.Keystone.Federation;
 using SharpStack.Serve;
 
 namespace SharpStack.Cloud;
@@ -13,7 +14,8 @@ namespace SharpStack.Cloud;
 internal static class KeystoneCommands
 {
     public const string Usage =
-        "keystone bootstrap --bootstrap-password WORD [--bootstrap-public-url URL] ... | keystone fernet_setup | keystone fernet_rotate   [--data DIR | --config-dir DIR]";
+        "keystone bootstrap --bootstrap-password WORD [--bootstrap-public-url URL] ... | keystone fernet_setup | keystone fernet_rotate   [--data DIR | --config-dir DIR] | "
+        + "keystone mapping-test --rules FILE --input FILE [--prefix TEXT]";
 
     private static readonly string[] BootstrapOptions =
     [
@@ -23,6 +25,12 @@ internal static class KeystoneCommands
 
     public static async Task RunAsync(IReadOnlyList<string> words, TimeProvider time, CancellationToken cancellationToken)
     {
+        if (words.Count > 0 && words[0] is ("mapping-test" or "mapping_engine"))
+        {
+            await TestMappingAsync(Arguments.Parse([.. words.Skip(1)], ["--rules", "--input", "--prefix"], []), cancellationToken);
+            return;
+        }
+
         var arguments = Arguments.Parse(words, [.. CloudOptions.Values, .. BootstrapOptions], []);
         var action = arguments.Words.ToArray();
         if (action is not ["bootstrap" or "fernet_setup" or "fernet_rotate"])
@@ -59,6 +67,19 @@ internal static class KeystoneCommands
                     cancellationToken);
                 break;
         }
+    }
+
+    /// <summary>Says what a federation mapping makes of an assertion, without a server.</summary>
+    private static async Task TestMappingAsync(Arguments arguments, CancellationToken cancellationToken)
+    {
+        var (rules, input) = (arguments.Value("--rules"), arguments.Value("--input"));
+        if (rules is null || input is null)
+        {
+            throw new UsageException("keystone mapping-test needs --rules FILE with the mapping and --input FILE with lines of Name: value");
+        }
+
+        Console.Out.WriteLine(MappingTest.Run(
+            await File.ReadAllTextAsync(rules, cancellationToken), await File.ReadAllTextAsync(input, cancellationToken), arguments.Value("--prefix") ?? ""));
     }
 
     /// <summary>Makes an empty cloud usable: the administrator, the services' own users, the catalogue. A second time it mends what is missing or has moved.</summary>

@@ -1,0 +1,33 @@
+using LinqToDB;
+using LinqToDB.Async;
+using LinqToDB.Data;
+using SharpStack.Foundation.Configuration;
+using SharpStack.Foundation.Storage;
+using SharpStack.Keystone.Tokens;
+
+namespace SharpStack.Keystone.Federation;
+
+/// <summary>Memberships that mappings gave, which count until their provider's <c>authorization_ttl</c> has passed since the last login.</summary>
+internal sealed class FederatedGroups(ServiceConfig config, TimeProvider time)
+{
+    private readonly int defaultTtl = config.Get(FederationOptions.DefaultAuthorizationTtl);
+
+    public bool IsStale(Authorization authorization) => authorization.ValidUntil is not null && authorization.IsStale(time.GetUtcNow());
+
+    /// <summary>The groups of the user that have not ended, and when the first one does.</summary>
+    public async Task<(IReadOnlyList<string> Groups, long? Until)> OfUserAsync(DataConnection db, string userId, CancellationToken cancellationToken)
+    {
+        var rows = await (
+            from m in db.ExpiringMemberships()
+            join p in db.IdentityProviders() on m.IdpId equals p.Id
+            where m.UserId == userId && p.Enabled
+            select new { m.GroupId, m.LastVerified, p.AuthorizationTtl }).ToListAsync(cancellationToken);
+        if (rows.Count == 0)
+        {
+            return ([], null);
+        }
+        var now = time.NowMicroseconds();
+        var live = rows.Select(r => (r.GroupId, Until: r.LastVerified + ((r.AuthorizationTtl ?? defaultTtl) * TimeSpan.MicrosecondsPerMinute))).Where(m => m.Until > now).ToList();
+        return live.Count == 0 ? ([], null) : ([.. live.Select(static m => m.GroupId).Distinct()], live.Min(static m => m.Until));
+    }
+}

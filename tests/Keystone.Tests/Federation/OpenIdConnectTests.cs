@@ -1,0 +1,203 @@
+using SharpStack.TestKit;
+
+namespace SharpStack.Keystone.Tests.Federation;
+
+/// <summary>Logins by OpenID Connect, against a real provider.</summary>
+public class OpenIdConnectTests
+{
+    private const string AuthPath = "/v3/OS-FEDERATION/identity_providers/acme/protocols/openid/auth";
+    private const string SsoPath = "/v3/auth/OS-FEDERATION/identity_providers/acme/protocols/openid/websso?origin=" + FederationCloud.Dashboard;
+
+    private const string Rules = """
+        [{"local": [{"user": {"name": "{0}", "email": "{1}"}}, {"groups": "{2}", "domain": {"id": "default"}}],
+          "remote": [{"type": "OIDC-preferred_username"}, {"type": "HTTP_OIDC_EMAIL"}, {"type": "OIDC-groups"}]}]
+        """;
+
+    [Fact]
+    public async Task A_bearer_token_becomes_a_token_whose_groups_open_their_projects()
+    {
+        await using var provider = await OpenIddictServer.StartAsync(["developers", "strangers"]);
+        await using var cloud = await StartAsync(provider);
+        var (group, project) = await cloud.AddGroupAsync("developers", "member");
+
+        var unscoped = (await BearerAsync(cloud, await provider.AccessTokenAsync())).Expect(201);
+
+        var token = unscoped.Json.GetProperty("token");
+        Assert.Equal("bob", token.GetProperty("user").GetProperty("name").GetString());
+        var federation = token.GetProperty("user").GetProperty("OS-FEDERATION");
+        Assert.Equal("acme", federation.GetProperty("identity_provider").GetProperty("id").GetString());
+        Assert.Equal("openid", federation.GetProperty("protocol").GetProperty("id").GetString());
+        Assert.Equal([group], federation.GetProperty("groups").Texts("id"));
+        Assert.False(token.TryGetProperty("project", out _));
+        var id = IdentityCloud.TokenOf(unscoped);
+        using var bob = cloud.Client(id);
+        Assert.Equal([project], (await bob.GetAsync("/v3/auth/projects")).Expect(200).Json.GetProperty("projects").Texts("id"));
+        Assert.Equal([project], (await bob.GetAsync("/v3/OS-FEDERATION/projects")).Expect(200).Json.GetProperty("projects").Texts("id"));
+
+        var scoped = (await cloud.AuthenticateAsync(IdentityCloud.TokenAuth(id, IdentityCloud.ProjectScope("developers")))).Expect(201);
+
+        Assert.Contains("member", scoped.Json.GetProperty("token").GetProperty("roles").Texts("name"));
+        Assert.Equal(token.GetProperty("expires_at").GetString(), scoped.Json.GetProperty("token").GetProperty("expires_at").GetString());
+        var validated = (await cloud.ValidateAsync(IdentityCloud.TokenOf(scoped))).Expect(200).Json.GetProperty("token");
+        Assert.Equal([group], validated.GetProperty("user").GetProperty("OS-FEDERATION").GetProperty("groups").Texts("id"));
+        (await cloud.AuthenticateAsync(IdentityCloud.TokenAuth(id, IdentityCloud.ProjectScope("admin")))).Expect(401);
+    }
+
+    [Fact]
+    public async Task Whoever_comes_again_is_the_same_user()
+    {
+        await using var provider = await OpenIddictServer.StartAsync();
+        await using var cloud = await StartAsync(provider, """[{"local": [{"user": {"name": "{0}"}}], "remote": [{"type": "OIDC-email"}]}]""");
+
+        var first = (await BearerAsync(cloud, await provider.AccessTokenAsync())).Expect(201).Json.GetProperty("token").GetProperty("user").GetProperty("id").GetString();
+        var second = (await BearerAsync(cloud, await provider.AccessTokenAsync())).Expect(201).Json.GetProperty("token").GetProperty("user").GetProperty("id").GetString();
+
+        Assert.Equal(first, second);
+        Assert.Equal("bob@example.com", (await cloud.Admin.GetAsync($"/v3/users/{first}")).Expect(200).Json.GetProperty("user").GetProperty("name").GetString());
+    }
+
+    [Fact]
+    public async Task A_mapping_makes_projects_with_roles_in_the_providers_domain()
+    {
+        await using var provider = await OpenIddictServer.StartAsync();
+        await using var cloud = await StartAsync(
+            provider, """[{"local": [{"user": {"name": "{0}"}}, {"projects": [{"name": "home of {0}", "roles": [{"name": "member"}]}]}], "remote": [{"type": "OIDC-preferred_username"}]}]""");
+
+        var id = IdentityCloud.TokenOf((await BearerAsync(cloud, await provider.AccessTokenAsync())).Expect(201));
+
+        using var bob = cloud.Client(id);
+        Assert.Equal(["home of bob"], (await bob.GetAsync("/v3/auth/projects")).Expect(200).Json.GetProperty("projects").Texts("name"));
+    }
+
+    [Fact]
+    public async Task An_opaque_token_is_looked_up_at_its_provider()
+    {
+        await using var provider = await OpenIddictServer.StartAsync(opaque: true);
+        await using var cloud = await StartAsync(
+            provider, """[{"local": [{"user": {"name": "{0}"}}], "remote": [{"type": "OIDC-sub"}]}]""", ("introspection_endpoint", provider.Issuer + "introspect"));
+
+        (await BearerAsync(cloud, await provider.AccessTokenAsync())).Expect(201);
+        (await BearerAsync(cloud, "invented")).Expect(401);
+    }
+
+    [Fact]
+    public async Task Tokens_of_others_and_for_others_are_refused()
+    {
+        await using var provider = await OpenIddictServer.StartAsync();
+        await using var other = await OpenIddictServer.StartAsync();
+        await using var elsewhere = await OpenIddictServer.StartAsync(audience: "somebody-else");
+        await using var cloud = await StartAsync(provider);
+        await using var cloudOfElsewhere = await StartAsync(elsewhere);
+        var good = await provider.AccessTokenAsync();
+
+        (await BearerAsync(cloud, await other.AccessTokenAsync())).Expect(401);
+        (await BearerAsync(cloudOfElsewhere, await elsewhere.AccessTokenAsync())).Expect(401);
+        (await BearerAsync(cloud, good[..^6] + (good.EndsWith("AAAAAA", StringComparison.Ordinal) ? "BBBBBB" : "AAAAAA"))).Expect(401);
+        var parts = good.Split('.');
+        (await BearerAsync(cloud, $"{Convert.ToBase64String("""{"alg":"none"}"""u8).TrimEnd('=')}.{parts[1]}.")).Expect(401);
+    }
+
+    [Fact]
+    public async Task A_disabled_provider_and_a_strange_issuer_let_nobody_in()
+    {
+        await using var provider = await OpenIddictServer.StartAsync();
+        await using var cloud = await StartAsync(provider, """[{"local": [{"user": {"name": "{0}"}}], "remote": [{"type": "OIDC-sub"}]}]""");
+        var token = await provider.AccessTokenAsync();
+        var id = IdentityCloud.TokenOf((await BearerAsync(cloud, token)).Expect(201));
+
+        (await cloud.Admin.PatchAsync("/v3/OS-FEDERATION/identity_providers/acme", """{"identity_provider": {"remote_ids": ["https://other"]}}""")).Expect(200);
+        (await BearerAsync(cloud, token)).Expect(403);
+        (await cloud.Admin.PatchAsync("/v3/OS-FEDERATION/identity_providers/acme", """{"identity_provider": {"remote_ids": [], "enabled": false}}""")).Expect(200);
+        (await BearerAsync(cloud, token)).Expect(403);
+        (await cloud.AuthenticateAsync(IdentityCloud.TokenAuth(id))).Expect(404);
+    }
+
+    [Fact]
+    public async Task A_browser_goes_to_its_provider_and_comes_back_with_a_token_for_the_dashboard()
+    {
+        await using var provider = await OpenIddictServer.StartAsync(["developers"]);
+        await using var cloud = await StartAsync(
+            provider, """[{"local": [{"user": {"name": "{0} of {1}"}}], "remote": [{"type": "OIDC-preferred_username"}, {"type": "OIDC-department"}]}]""");
+        using var browser = cloud.Client(null);
+        var begun = (await browser.GetAsync(SsoPath)).Expect(302);
+
+        var callback = await LogInAsync(begun.Headers.Location!);
+        var page = (await browser.SendAsync(HttpMethod.Get, callback, headers: ("Cookie", begun.Headers.Cookies()))).Expect(200);
+
+        var token = (await cloud.ValidateAsync(FederationCloud.TokenInPage(page.Text))).Expect(200).Json.GetProperty("token");
+        Assert.Equal("bob of research", token.GetProperty("user").GetProperty("name").GetString());
+        Assert.Equal("no-store", page.Headers.CacheControl!.ToString());
+    }
+
+    [Fact]
+    public async Task A_login_that_another_browser_began_gives_no_token()
+    {
+        await using var provider = await OpenIddictServer.StartAsync();
+        await using var cloud = await StartAsync(provider);
+        using var browser = cloud.Client(null);
+        var mine = (await browser.GetAsync(SsoPath)).Expect(302);
+        var theirs = (await browser.GetAsync(SsoPath)).Expect(302);
+        var callback = await LogInAsync(theirs.Headers.Location!);
+
+        (await browser.GetAsync(callback)).Expect(401);
+        (await browser.SendAsync(HttpMethod.Get, callback, headers: ("Cookie", mine.Headers.Cookies()))).Expect(401);
+    }
+
+    [Fact]
+    public async Task A_dashboard_that_is_not_trusted_gets_nobody()
+    {
+        await using var provider = await OpenIddictServer.StartAsync();
+        await using var cloud = await StartAsync(provider);
+        using var browser = cloud.Client(null);
+
+        (await browser.GetAsync(SsoPath + ".evil.test")).Expect(401);
+        (await browser.GetAsync(SsoPath.Split('?')[0])).Expect(400);
+    }
+
+    [Fact]
+    public async Task A_provider_that_is_away_is_said_to_be()
+    {
+        string token;
+        IdentityCloud cloud;
+        await using (var provider = await OpenIddictServer.StartAsync())
+        {
+            cloud = await StartAsync(provider);
+            token = await provider.AccessTokenAsync();
+        }
+        await using (cloud)
+        {
+            (await BearerAsync(cloud, token)).Expect(503);
+        }
+    }
+
+    private static async Task<IdentityCloud> StartAsync(OpenIddictServer provider, string rules = Rules, params (string Name, string Value)[] options)
+    {
+        var cloud = await IdentityCloud.StartAsync(null,
+        [
+            ("oidc_acme", "issuer", provider.Issuer),
+            ("oidc_acme", "client_id", OpenIddictServer.ClientId),
+            ("oidc_acme", "client_secret", OpenIddictServer.ClientSecret),
+            ("openid", "remote_id_attribute", "HTTP_OIDC_ISS"),
+            ("federation", "trusted_dashboard", FederationCloud.Dashboard),
+            .. options.Select(static o => ("oidc_acme", o.Name, o.Value)),
+        ]);
+        await cloud.AddProviderAsync("acme", "openid", rules, provider.Issuer);
+        return cloud;
+    }
+
+    private static async Task<TestAnswer> BearerAsync(IdentityCloud cloud, string token)
+    {
+        using var client = cloud.Client(null);
+        return await client.SendAsync(HttpMethod.Post, AuthPath, headers: ("Authorization", $"Bearer {token}"));
+    }
+
+    /// <summary>Does what the browser does at the provider; gives the path by which it comes back.</summary>
+    private static async Task<string> LogInAsync(Uri url)
+    {
+        using var handler = new HttpClientHandler { AllowAutoRedirect = false };
+        using var http = new HttpClient(handler);
+        using var answer = await http.GetAsync(url, TestContext.Current.CancellationToken);
+        Assert.Equal(302, (int)answer.StatusCode);
+        return answer.Headers.Location!.PathAndQuery;
+    }
+}
