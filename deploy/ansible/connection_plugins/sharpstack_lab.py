@@ -1,0 +1,58 @@
+"""Ansible connection into a node of `sharpstack lab`: commands run by `sharpstack lab enter NODE -- ...`, files pass through it."""
+
+DOCUMENTATION = """
+name: sharpstack_lab
+short_description: Enter the nodes of a lab on this machine
+description: Runs tasks inside the nodes of C(sharpstack lab). Needs root on the machine that the lab is on.
+options:
+  program:
+    description: The program.
+    default: /usr/bin/sharpstack
+    vars: [{name: sharpstack_program}]
+  data:
+    description: The lab's folder.
+    default: /var/lib/sharpstack-lab
+    vars: [{name: sharpstack_lab_data}]
+"""
+
+import shlex
+import subprocess
+
+from ansible.errors import AnsibleConnectionFailure
+from ansible.plugins.connection import ConnectionBase
+
+
+class Connection(ConnectionBase):
+    transport = "sharpstack_lab"
+    has_pipelining = True
+
+    def _connect(self):
+        self._connected = True
+        return self
+
+    def _enter(self, command, stdin=None):
+        line = [self.get_option("program"), "lab", "enter", self._play_context.remote_addr, "--data", self.get_option("data"), "--", "sh", "-c", command]
+        done = subprocess.run(line, input=stdin, stdin=None if stdin is not None else subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False)
+        return done.returncode, done.stdout, done.stderr
+
+    def exec_command(self, cmd, in_data=None, sudoable=True):
+        super().exec_command(cmd, in_data=in_data, sudoable=sudoable)
+        return self._enter(cmd, in_data)
+
+    def put_file(self, in_path, out_path):
+        super().put_file(in_path, out_path)
+        with open(in_path, "rb") as file:
+            code, _, errors = self._enter(f"cat > {shlex.quote(out_path)}", file.read())
+        if code != 0:
+            raise AnsibleConnectionFailure(f"{out_path} cannot be written: {errors.decode(errors='replace')}")
+
+    def fetch_file(self, in_path, out_path):
+        super().fetch_file(in_path, out_path)
+        code, content, errors = self._enter(f"cat {shlex.quote(in_path)}")
+        if code != 0:
+            raise AnsibleConnectionFailure(f"{in_path} cannot be read: {errors.decode(errors='replace')}")
+        with open(out_path, "wb") as file:
+            file.write(content)
+
+    def close(self):
+        self._connected = False
