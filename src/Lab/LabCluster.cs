@@ -75,6 +75,13 @@ public sealed class LabCluster
     /// <summary>Makes all of it run: nodes, wires, engines, switches, the first users, the services.</summary>
     public async Task UpAsync(CancellationToken cancellationToken)
     {
+        await UpNodesAsync(cancellationToken);
+        await UpServicesAsync(cancellationToken);
+    }
+
+    /// <summary>Makes the nodes and wires run, and nothing on them.</summary>
+    public async Task UpNodesAsync(CancellationToken cancellationToken)
+    {
         layout.Create();
         LabLayout.Write(layout.InitScript, NodeScripts.Init, UnixFileMode.UserRead | UnixFileMode.UserWrite);
         DemoKey.Ensure(layout.DemoKey);
@@ -93,6 +100,10 @@ public sealed class LabCluster
         }
 
         machine.Say($"{started.Count(fresh => fresh)} of {Nodes.Count} nodes started: {string.Join(", ", Nodes.Select(node => node.Name))}");
+    }
+
+    private async Task UpServicesAsync(CancellationToken cancellationToken)
+    {
         var controller = Lab.Controller;
         var hosts = Task.WhenAll(Lab.Nodes.Where(node => node.HasSwitch).Select(node => EnsureHostAsync(node, cancellationToken)));
         await StartMissingAsync(controller, ServiceGroup.Engine, cancellationToken);

@@ -35,6 +35,9 @@ public sealed record LabState
     /// <summary>Whether the lab host is this machine itself, on the labs' addresses, and no node of its own.</summary>
     public bool Attached { get; init; }
 
+    /// <summary>Whether the nodes are machines without anything on them, for something else to set up.</summary>
+    public bool Bare { get; init; }
+
     /// <returns>The lab in the folder, or null where there is none yet.</returns>
     public static LabState? Load(LabLayout layout)
     {

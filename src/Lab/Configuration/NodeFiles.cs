@@ -48,6 +48,11 @@ public sealed class NodeFiles(LabLayout layout, LabDefinition lab, LabState stat
         yield return ("hosts", $"127.0.0.1 localhost\n{string.Concat(lab.Nodes.Select(other => $"{other.Address} {other.Name}\n"))}", Public);
         // Names are those of the file above: nobody is asked who cannot be reached.
         yield return ("resolv.conf", "", Public);
+        if (state.Bare)
+        {
+            yield break;
+        }
+
         yield return ("openstack/clouds.yaml", $"clouds:\n{Cloud("admin", state.Secrets.Admin)}{Cloud("demo", state.Secrets.Demo)}", Secret);
         var openStack = new OpenStackFiles(lab, node, state.Secrets, virtualization, datapath);
         foreach (var (path, content) in openStack.All())

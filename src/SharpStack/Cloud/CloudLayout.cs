@@ -47,7 +47,7 @@ internal sealed record CloudLayout(string Data)
     public static string DefaultData() =>
         Environment.IsPrivilegedProcess
             ? "/var/lib/sharpstack"
-            : Path.Combine(Environment.GetFolderPath(Environment.SpecialFolder.LocalApplicationData, Environment.SpecialFolderOption.Create), "sharpstack");
+            : Path.Combine(Environment.GetFolderPath(Environment.SpecialFolder.LocalApplicationData, Environment.SpecialFolderOption.DoNotVerify), "sharpstack");
 
     /// <summary>Makes the folders. A QEMU that is not root must pass through to the disks, and so must dnsmasq to its files; all else is the owner's alone.</summary>
     public void Create()

@@ -9,18 +9,19 @@ namespace SharpStack.Cloud;
 
 /// <summary>
 /// <c>sharpstack keystone bootstrap</c> (the first domain, project, user, roles and the identity endpoint), <c>fernet_setup</c> and <c>fernet_rotate</c>, with the
-/// options of <c>keystone-manage</c>.
+/// options of <c>keystone-manage</c>; <c>keystone register</c> makes the services' own users and their entries in the catalogue.
 /// </summary>
 internal static class KeystoneCommands
 {
     public const string Usage =
-        "keystone bootstrap --bootstrap-password WORD [--bootstrap-public-url URL] ... | keystone fernet_setup | keystone fernet_rotate   [--data DIR | --config-dir DIR] | "
-        + "keystone mapping-test --rules FILE --input FILE [--prefix TEXT]";
+        "keystone bootstrap --bootstrap-password WORD [--bootstrap-public-url URL] ... | keystone register USER=TYPE=URL... [--region NAME]\n"
+        + "  keystone fernet_setup | keystone fernet_rotate   [--data DIR | --config-file FILE | --config-dir DIR]\n"
+        + "  keystone mapping-test --rules FILE --input FILE [--prefix TEXT]";
 
     private static readonly string[] BootstrapOptions =
     [
         "--bootstrap-password", "--bootstrap-username", "--bootstrap-project-name", "--bootstrap-region-id", "--bootstrap-service-name",
-        "--bootstrap-public-url", "--bootstrap-internal-url", "--bootstrap-admin-url",
+        "--bootstrap-public-url", "--bootstrap-internal-url", "--bootstrap-admin-url", "--region",
     ];
 
     public static async Task RunAsync(IReadOnlyList<string> words, TimeProvider time, CancellationToken cancellationToken)
@@ -33,12 +34,14 @@ internal static class KeystoneCommands
 
         var arguments = Arguments.Parse(words, [.. CloudOptions.Values, .. BootstrapOptions], []);
         var action = arguments.Words.ToArray();
-        if (action is not ["bootstrap" or "fernet_setup" or "fernet_rotate"])
+        if (action is not (["bootstrap" or "fernet_setup" or "fernet_rotate"] or ["register", _, ..]))
         {
             throw new UsageException(Usage);
         }
 
-        await using var host = Open(CloudOptions.Read(arguments, null, time));
+        // Keystone's files are enough, as keystone-manage needs no others.
+        var own = arguments.Given.Any(option => option.Name is "--config-file" or "--config-dir");
+        await using var host = Open(CloudOptions.Read(arguments, own ? new HashSet<string> { KeystoneModule.ServiceName } : null, time));
         var bootstrap = host.Services.GetRequiredService<KeystoneBootstrap>();
         switch (action[0])
         {
@@ -47,6 +50,9 @@ internal static class KeystoneCommands
                 break;
             case "fernet_rotate":
                 bootstrap.RotateKeys();
+                break;
+            case "register":
+                await bootstrap.RegisterServicesAsync(action[1..].Select(Registration), arguments.Value("--region") ?? CloudConfiguration.Region, cancellationToken);
                 break;
             default:
                 // Also from the environment, as keystone-manage takes it: an argument can be read by every user of the machine.
@@ -115,6 +121,16 @@ internal static class KeystoneCommands
             }),
             CloudConfiguration.Region,
             cancellationToken);
+    }
+
+    /// <summary><c>glance=image=http://controller:9292</c>; the password is in the variable OS_SERVICE_PASSWORD, where other users do not see it.</summary>
+    private static ServiceRegistration Registration(string text)
+    {
+        var parts = text.Split('=', 3);
+        var password = Environment.GetEnvironmentVariable("OS_SERVICE_PASSWORD") ?? throw new UsageException("keystone register needs the variable OS_SERVICE_PASSWORD");
+        return parts.Length == 3 && Uri.TryCreate(parts[2], UriKind.Absolute, out _)
+            ? new ServiceRegistration(parts[0], password, parts[1], Url: parts[2])
+            : throw new UsageException($"keystone register takes USER=TYPE=URL (glance=image=http://controller:9292), not '{text}'");
     }
 
     /// <summary>Keystone's parts alone, listening nowhere.</summary>

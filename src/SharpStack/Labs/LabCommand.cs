@@ -14,7 +14,7 @@ namespace SharpStack.Labs;
 internal sealed class LabCommand
 {
     public const string Usage =
-        "lab up N [--image FILE] [--attach] | lab demo [N] | lab status | lab enter NODE [-- COMMAND...] | lab logs NODE SERVICE [--follow]\n"
+        "lab up N [--image FILE] [--attach] [--nodes-only] | lab demo [N] | lab status | lab enter NODE [-- COMMAND...] | lab logs NODE SERVICE [--follow]\n"
         + "  lab kill NODE|[NODE/]SERVICE [--term] [--no-restart] | lab start NODE|[NODE/]SERVICE | lab cut NODE | lab mend NODE | lab down [--purge]   [--data DIR]";
 
     private static readonly string[] Tools =
@@ -31,7 +31,7 @@ internal sealed class LabCommand
         // What follows two dashes is another program's.
         var own = words.TakeWhile(word => word != "--").ToArray();
         command = [.. words.Skip(own.Length + 1)];
-        arguments = Arguments.Parse(own, ["--data", "--image"], ["--purge", "--attach", "--follow", "--no-restart", "--term"]);
+        arguments = Arguments.Parse(own, ["--data", "--image"], ["--purge", "--attach", "--follow", "--no-restart", "--term", "--nodes-only"]);
         layout = new LabLayout(Path.GetFullPath(arguments.Value("--data") ?? LabLayout.DefaultData));
         this.time = time;
         started = time.GetTimestamp();
@@ -113,7 +113,7 @@ internal sealed class LabCommand
             throw new CommandException($"{layout.Data}: a lab's folder cannot have a colon, a comma or a backslash in its name, which overlays take for something else");
         }
 
-        var state = before ?? new LabState { Number = LabCatalog.Get(number ?? throw new UsageException("lab up needs the lab's number")).Number, Secrets = LabSecrets.Create() };
+        var state = before ?? new LabState { Number = LabCatalog.Get(number ?? throw new UsageException("lab up needs the lab's number")).Number, Secrets = LabSecrets.Create(), Bare = arguments.Has("--nodes-only") };
         if (arguments.Has("--attach") && !state.Attached)
         {
             state = Attach(state);
@@ -121,6 +121,12 @@ internal sealed class LabCommand
 
         var session = await LabSession.OpenAsync(layout, state, time, Say, cancellationToken);
         Say($"lab {session.Lab.Number}: {session.Lab.Title}");
+        if (arguments.Has("--nodes-only"))
+        {
+            await session.Cluster.UpNodesAsync(cancellationToken);
+            return;
+        }
+
         await session.Cluster.UpAsync(cancellationToken);
         using var admin = await new LabReadiness(session, time).AwaitAsync(cancellationToken);
         Say("the cluster is ready: every service is up");

@@ -82,7 +82,7 @@ internal static class CloudOptions
         var listen = arguments.Value("--listen");
         var options = new HostOptions
         {
-            DataDirectory = LayoutOf(arguments).Data,
+            DataDirectory = arguments.Value("--data") is null ? OpenStackPlaces.StateOf(projects) : LayoutOf(arguments).Data,
             Configs = configs,
             Services = services,
             Listeners = ListenerOptions.Apis.Where(api => configs.ContainsKey(api.Config)).ToDictionary(api => api.Api, api => ListenerOptions.Read(api.Api, configs[api.Config], listen)),

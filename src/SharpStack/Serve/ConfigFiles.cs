@@ -104,6 +104,12 @@ internal sealed class ConfigFiles
     {
         var inner = InPlace(Path.Combine(folder, project), project, services);
         var known = Known.Where(file => IsFor(file, project, services)).Select(file => Path.Combine(folder, file.Name)).Where(File.Exists);
+        if (ServiceNames.Projects.Any(other => Directory.Exists(Path.Combine(folder, other))))
+        {
+            // Laid out as /etc is: what else is in it is other programs'.
+            return inner.Concat(known);
+        }
+
         var others = Sorted(folder).Where(path => Known.All(file => file.Name != Path.GetFileName(path))).Where(path =>
             (NameOwner(Path.GetFileName(path)) ?? (projects.Count == 1 ? project : OwnerOf(path) ?? throw Unknown(path, projects))) == project);
         return inner.Concat(known).Concat(others);

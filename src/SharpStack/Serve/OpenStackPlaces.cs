@@ -21,6 +21,9 @@ internal static class OpenStackPlaces
         ("neutron", "database", "connection", "sqlite:////var/lib/neutron/neutron.db"),
     ];
 
+    /// <summary>Where the rest of a process's state is: the folder of its first project, which that project's user can write to.</summary>
+    public static string StateOf(IEnumerable<string> projects) => $"/var/lib/{projects.FirstOrDefault() ?? "sharpstack"}";
+
     public static void Fill(IReadOnlyDictionary<string, ServiceConfig> configs)
     {
         foreach (var (project, group, name, value) in Places)

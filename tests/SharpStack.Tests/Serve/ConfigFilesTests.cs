@@ -81,9 +81,11 @@ public sealed class ConfigFilesTests : IDisposable
     {
         Write("nova/nova.conf", "n");
         Write("neutron/ml2_conf.ini", "ml2");
+        File.WriteAllText(Path.Combine(root, "adduser.conf"), "of=another program\n");
 
         Assert.Equal("n", ValueOf([("--config-dir", root)], "nova", "nova-api"));
         Assert.Equal("ml2", ValueOf([("--config-dir", root)], "neutron", "neutron-server"));
+        Assert.Equal("n", ConfigFiles.Named([("--config-dir", root)], ServiceNames.Projects, null).Load("nova").Get(Value));
     }
 
     [Fact]
