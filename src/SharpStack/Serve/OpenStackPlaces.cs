@@ -9,6 +9,8 @@ internal static class OpenStackPlaces
     [
         ("keystone", "fernet_tokens", "key_repository", "/etc/keystone/fernet-keys"),
         ("keystone", "credential", "key_repository", "/etc/keystone/credential-keys"),
+        ("keystone", "oslo_policy", "policy_file", "/etc/keystone/policy.yaml"),
+        ("keystone", "oslo_policy", "policy_dirs", "/etc/keystone/policy.d"),
         ("keystone", "database", "connection", "sqlite:////var/lib/keystone/keystone.db"),
         ("glance", "database", "connection", "sqlite:////var/lib/glance/glance.db"),
         ("glance", "glance_store", "filesystem_store_datadir", "/var/lib/glance/images"),
