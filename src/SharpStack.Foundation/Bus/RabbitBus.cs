@@ -22,7 +22,6 @@ internal sealed partial class RabbitBus : IMessageBus, IAsyncDisposable
     private static readonly TimeSpan SettlingPause = TimeSpan.FromMilliseconds(100);
     private static readonly TimeSpan FullQueuePatience = TimeSpan.FromSeconds(5);
     private static readonly TimeSpan FlushTime = TimeSpan.FromSeconds(2);
-    private static readonly TimeSpan DrainTime = TimeSpan.FromSeconds(5);
 
     private const int MaxQueuedHints = 10_000;
     private const int MaxHintsInFlight = 128;
@@ -61,6 +60,9 @@ internal sealed partial class RabbitBus : IMessageBus, IAsyncDisposable
 
     /// <inheritdoc/>
     public event Action? Reconnected;
+
+    /// <summary>How long a process that stops waits for its handlers.</summary>
+    internal TimeSpan DrainTime { get; set; } = TimeSpan.FromSeconds(5);
 
     private enum OutcomeKind
     {
@@ -195,9 +197,10 @@ internal sealed partial class RabbitBus : IMessageBus, IAsyncDisposable
     private async Task<byte[]> AskAsync(
         BusTopic topic, string? host, BusVersion wanted, RabbitOutgoing message, PendingCall call, Func<TimeSpan> left, CancellationToken cancellationToken)
     {
+        var patience = ConnectPatience;
         while (true)
         {
-            var session = await ConnectedAsync(left(), cancellationToken);
+            var session = await ConnectedAsync(left() < patience ? left() : patience, cancellationToken);
             await session.AppliedAsync(Interlocked.Read(ref version), cancellationToken).WaitAsync(Positive(left()), time, cancellationToken);
             var arrival = call.Expect(session);
             var remaining = Positive(left());
@@ -215,7 +218,8 @@ internal sealed partial class RabbitBus : IMessageBus, IAsyncDisposable
                 case OutcomeKind.Error:
                     throw BusErrors.Read(outcome.Body);
                 case OutcomeKind.Lost:
-                    // Every call may be repeated: it is asked again on the next connection.
+                    // Every call may be repeated: it is asked again on the next connection, whenever in its time that comes.
+                    patience = TimeSpan.MaxValue;
                     await session.Replaced.WaitAsync(Positive(left()), time, cancellationToken);
                     break;
                 default:
@@ -272,10 +276,9 @@ internal sealed partial class RabbitBus : IMessageBus, IAsyncDisposable
             : await session.ExistsAsync(RabbitWire.SharedQueue(method with { Major = method.Major + 1 }), cancellationToken)
                 || (method.Major > 1 && await session.ExistsAsync(RabbitWire.SharedQueue(method with { Major = method.Major - 1 }), cancellationToken));
 
-    private async Task<RabbitSession> ConnectedAsync(TimeSpan left, CancellationToken cancellationToken)
+    private async Task<RabbitSession> ConnectedAsync(TimeSpan patience, CancellationToken cancellationToken)
     {
         EnsureStarted();
-        var patience = left < ConnectPatience ? left : ConnectPatience;
         try
         {
             return await Volatile.Read(ref connected).Task.WaitAsync(Positive(patience), time, cancellationToken);
