@@ -2,6 +2,7 @@ using Microsoft.Extensions.DependencyInjection;
 using SharpStack.Foundation.Configuration;
 using SharpStack.Foundation.Hosting;
 using SharpStack.Foundation.Http;
+using SharpStack.Foundation.Identity;
 using SharpStack.Foundation.Policy;
 using SharpStack.Foundation.Storage;
 using SharpStack.Glance.Data;
@@ -24,7 +25,7 @@ public sealed class GlanceModule : IServiceModule
     public IReadOnlyList<string> Services { get; } = [ServiceName];
 
     public IEnumerable<(string Config, ConfigOption Option)> Options =>
-        ConfigOption.DeclaredIn(typeof(GlanceOptions)).Concat(DatabaseOptions.All).Concat(PolicyOptions.All).Select(option => (ConfigName, option));
+        ConfigOption.DeclaredIn(typeof(GlanceOptions)).Concat(DatabaseOptions.All).Concat(PolicyOptions.All).Concat(HttpTokenValidator.Options).Select(option => (ConfigName, option));
 
     public void Register(ModuleContext context)
     {

@@ -1,6 +1,7 @@
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
 using SharpStack.Foundation;
+using SharpStack.Foundation.Caching;
 using SharpStack.Foundation.Configuration;
 using SharpStack.Foundation.Hosting;
 using SharpStack.Foundation.Http;
@@ -41,7 +42,7 @@ public sealed class KeystoneModule : IServiceModule
     public IReadOnlyList<string> Services => [ServiceName];
 
     public IEnumerable<(string Config, ConfigOption Option)> Options =>
-        new[] { typeof(KeystoneOptions), typeof(LdapOptions), typeof(FederationOptions) }.SelectMany(ConfigOption.DeclaredIn).Concat(DatabaseOptions.All).Select(static option => (ServiceName, option));
+        new[] { typeof(KeystoneOptions), typeof(LdapOptions), typeof(FederationOptions) }.SelectMany(ConfigOption.DeclaredIn).Concat(DatabaseOptions.All).Concat(CacheOptions.Shared).Select(static option => (ServiceName, option));
 
     public void Register(ModuleContext context)
     {
@@ -49,7 +50,7 @@ public sealed class KeystoneModule : IServiceModule
         var data = Path.Combine(context.Host.DataDirectory, ServiceName);
         var services = context.Services;
         DatabaseOptions.Register<KeystoneModule>(context, config, typeof(M0001Identity).Namespace!, file: Path.Combine(ServiceName, "keystone.db"));
-        services.AddSingleton(provider => new KeystoneStore(provider.GetRequiredKeyedService<ServiceDatabase>(ServiceName)));
+        services.AddSingleton(provider => new KeystoneStore(provider.GetRequiredKeyedService<ServiceDatabase>(ServiceName), provider.GetRequiredService<TimeProvider>()));
         services.AddSingleton(provider => Keys(
             provider, config.Get(KeystoneOptions.KeyRepository) is { Length: > 0 } directory ? directory : Path.Combine(data, "fernet-keys"), config.Get(KeystoneOptions.MaxActiveKeys)));
         services.AddSingleton(provider => new CredentialKeys(Keys(

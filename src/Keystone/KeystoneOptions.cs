@@ -110,6 +110,8 @@ public static class KeystoneOptions
     public static readonly ConfigOption<bool> ReturnAllEndpoints = new(
         "endpoint_filter", "return_all_endpoints_if_no_filter", true, "Whether a project that no endpoints were given to has the whole catalog.");
 
+    public static readonly ConfigOption<bool> CatalogCaching = new("catalog", "caching", true, "Whether the catalog is shared between processes through the cache of [cache].");
+
     public static readonly ConfigOption<string> EnforcementModel = new(
         "unified_limit", "enforcement_model", "flat", "How the limits of projects and domains bind each other.") { Choices = ["flat", "strict_two_level"] };
 

@@ -32,7 +32,7 @@ public sealed class NeutronModule : IServiceModule
     public IReadOnlyList<string> Services => [Server];
 
     public IEnumerable<(string Config, ConfigOption Option)> Options =>
-        [.. NeutronOptions.Declared.Concat(PolicyOptions.All).Concat(BusOptions.All).Concat(ServiceCredentials.Options("nova")).Concat(DatabaseOptions.All).Select(option => (ConfigName, option))];
+        [.. NeutronOptions.Declared.Concat(PolicyOptions.All).Concat(BusOptions.All).Concat(HttpTokenValidator.Options).Concat(ServiceCredentials.Options("nova")).Concat(DatabaseOptions.All).Select(option => (ConfigName, option))];
 
     public void Register(ModuleContext context)
     {

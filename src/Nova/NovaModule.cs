@@ -45,6 +45,7 @@ public sealed class NovaModule : IServiceModule
             .Concat(DatabaseOptions.All)
             .Concat(PolicyOptions.All)
             .Concat(BusOptions.All)
+            .Concat(HttpTokenValidator.Options)
             .Concat(((string[])["keystone_authtoken", "placement", "neutron", "glance"]).SelectMany(ServiceCredentials.Options))
             .Select(option => (ConfigName, option));
 

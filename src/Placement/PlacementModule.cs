@@ -4,6 +4,7 @@ using SharpStack.Foundation;
 using SharpStack.Foundation.Configuration;
 using SharpStack.Foundation.Hosting;
 using SharpStack.Foundation.Http;
+using SharpStack.Foundation.Identity;
 using SharpStack.Foundation.Policy;
 using SharpStack.Foundation.Storage;
 using SharpStack.Placement.Aggregates;
@@ -27,7 +28,7 @@ public sealed class PlacementModule : IServiceModule
     public IReadOnlyList<string> Services => [ApiName];
 
     public IEnumerable<(string Config, ConfigOption Option)> Options =>
-        ConfigOption.DeclaredIn(typeof(PlacementOptions)).Concat(DatabaseOptions.AllIn(PlacementOptions.DatabaseGroup)).Concat(PolicyOptions.All).Select(option => (PlacementOptions.Config, option));
+        ConfigOption.DeclaredIn(typeof(PlacementOptions)).Concat(DatabaseOptions.AllIn(PlacementOptions.DatabaseGroup)).Concat(PolicyOptions.All).Concat(HttpTokenValidator.Options).Select(option => (PlacementOptions.Config, option));
 
     public void Register(ModuleContext context)
     {

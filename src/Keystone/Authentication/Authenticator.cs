@@ -27,6 +27,7 @@ internal sealed class Authenticator(
 
     public async Task<Token> AuthenticateAsync(AuthRequest request, CancellationToken cancellationToken)
     {
+        await store.CheckAsync(cancellationToken);
         var subject = await IdentifyAsync(request, cancellationToken);
         subject = await PassFactorsAsync(subject, request, cancellationToken);
         // The scope comes second: whether a project exists is told to nobody who has not proven who they are.

@@ -1,33 +1,95 @@
 using System.Text.Json;
+using System.Text.Json.Serialization;
 using LinqToDB;
 using LinqToDB.Async;
 using LinqToDB.Data;
+using SharpStack.Foundation.Caching;
 using SharpStack.Foundation.Configuration;
 using SharpStack.Keystone.Storage;
 
 namespace SharpStack.Keystone.Catalog;
 
-/// <summary>Reads the catalog and what is filtered from it, in a fixed number of queries.</summary>
-internal sealed class CatalogReader(ServiceConfig config)
+/// <summary>
+/// Reads the catalog and what is filtered from it, in a fixed number of queries; or from the cache that the processes on one database share, under the number of the database's
+/// last change, so that it is never older than what this process knows of.
+/// </summary>
+internal sealed class CatalogReader(ServiceConfig config, KeystoneStore store, SharedCaches caches)
 {
     private readonly bool allWithoutFilter = config.Get(KeystoneOptions.ReturnAllEndpoints);
+    private readonly TimeSpan cacheTime = TimeSpan.FromSeconds(config.Get(CacheOptions.ExpirationTime));
+    private ISharedCache? cache;
 
-    public async Task<ServiceCatalog> ReadAsync(DataConnection db, CancellationToken cancellationToken) => new(
-        await db.Services().Where(static s => s.Enabled).OrderBy(static s => s.Id).ToListAsync(cancellationToken),
-        await db.Endpoints().OrderBy(static e => e.Id).ToListAsync(cancellationToken),
-        await FiltersAsync(db, cancellationToken));
-
-    public async Task<EndpointFilters> FiltersAsync(DataConnection db, CancellationToken cancellationToken)
+    public async Task<ServiceCatalog> ReadAsync(DataConnection db, CancellationToken cancellationToken)
     {
-        var groups = (await db.EndpointGroups().ToListAsync(cancellationToken)).ToDictionary(static g => g.Id, static g => new EndpointFilter(g));
+        // Before the rows: a change between the two makes them seem older than they are, never newer.
+        var key = $"catalog {store.Epoch}";
+        var shared = await CacheAsync(cancellationToken);
+        if (shared.IsEnabled && await shared.FindAsync(key, cancellationToken) is { } text && CatalogRows.Parse(text) is { } known)
+        {
+            return CatalogOf(known);
+        }
+
+        var rows = new CatalogRows(
+            await db.Services().Where(static s => s.Enabled).OrderBy(static s => s.Id).ToListAsync(cancellationToken),
+            await db.Endpoints().OrderBy(static e => e.Id).ToListAsync(cancellationToken),
+            await FilterRowsAsync(db, cancellationToken));
+        if (shared.IsEnabled)
+        {
+            shared.Keep(key, rows.ToJson(), cacheTime);
+        }
+
+        return CatalogOf(rows);
+    }
+
+    public async Task<EndpointFilters> FiltersAsync(DataConnection db, CancellationToken cancellationToken) => FiltersOf(await FilterRowsAsync(db, cancellationToken));
+
+    private static async Task<FilterRows> FilterRowsAsync(DataConnection db, CancellationToken cancellationToken)
+    {
+        var groups = await db.EndpointGroups().ToListAsync(cancellationToken);
         return new(
-            (await db.ProjectEndpoints().ToListAsync(cancellationToken)).ToLookup(static p => p.ProjectId, static p => p.EndpointId),
-            groups.Count == 0
-                ? Enumerable.Empty<ProjectEndpointGroupRow>().ToLookup(static p => p.ProjectId, p => groups[p.EndpointGroupId])
-                : (await db.ProjectEndpointGroups().ToListAsync(cancellationToken)).ToLookup(static p => p.ProjectId, p => groups[p.EndpointGroupId]),
+            groups,
+            await db.ProjectEndpoints().ToListAsync(cancellationToken),
+            groups.Count == 0 ? [] : await db.ProjectEndpointGroups().ToListAsync(cancellationToken));
+    }
+
+    private ServiceCatalog CatalogOf(CatalogRows rows) => new(rows.Services, rows.Endpoints, FiltersOf(rows.Filters));
+
+    private EndpointFilters FiltersOf(FilterRows rows)
+    {
+        var groups = rows.Groups.ToDictionary(static g => g.Id, static g => new EndpointFilter(g));
+        return new(
+            rows.Endpoints.ToLookup(static p => p.ProjectId, static p => p.EndpointId),
+            rows.ProjectGroups.ToLookup(static p => p.ProjectId, p => groups[p.EndpointGroupId]),
             allWithoutFilter);
     }
+
+    private async ValueTask<ISharedCache> CacheAsync(CancellationToken cancellationToken) =>
+        cache ??= config.Get(KeystoneOptions.CatalogCaching) && caches.Of(config).IsEnabled ? caches.Sealed(config, "catalog", await store.SecretAsync(cancellationToken)) : caches.None;
 }
+
+/// <summary>What the catalog is made of.</summary>
+internal sealed record CatalogRows(IReadOnlyList<ServiceRow> Services, IReadOnlyList<EndpointRow> Endpoints, FilterRows Filters)
+{
+    public byte[] ToJson() => JsonSerializer.SerializeToUtf8Bytes(this, CatalogJson.Default.CatalogRows);
+
+    /// <summary>Null for what another release kept.</summary>
+    public static CatalogRows? Parse(byte[] text)
+    {
+        try
+        {
+            return JsonSerializer.Deserialize(text, CatalogJson.Default.CatalogRows);
+        }
+        catch (JsonException)
+        {
+            return null;
+        }
+    }
+}
+
+internal sealed record FilterRows(IReadOnlyList<EndpointGroupRow> Groups, IReadOnlyList<ProjectEndpointRow> Endpoints, IReadOnlyList<ProjectEndpointGroupRow> ProjectGroups);
+
+[JsonSerializable(typeof(CatalogRows))]
+internal sealed partial class CatalogJson : JsonSerializerContext;
 
 /// <summary>What an endpoint group asks of an endpoint.</summary>
 internal sealed class EndpointFilter

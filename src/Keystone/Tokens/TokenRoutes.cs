@@ -2,6 +2,7 @@ using System.Globalization;
 using SharpStack.Foundation;
 using SharpStack.Foundation.Configuration;
 using SharpStack.Foundation.Http;
+using SharpStack.Foundation.Identity;
 using SharpStack.Foundation.Policy;
 using SharpStack.Keystone.Authentication;
 using SharpStack.Keystone.Projects;
@@ -71,6 +72,8 @@ internal sealed class TokenRoutes(TokenService tokens, Authenticator authenticat
 
     private async Task ValidateAsync(ApiContext context)
     {
+        // Before the look at the token: a change between the two makes the answer seem older than it is, never newer.
+        context.Http.Response.Headers[HttpTokenValidator.EpochHeader] = tokens.Epoch.ToString(CultureInfo.InvariantCulture);
         var token = await EnforcedSubjectAsync(context, context.Query.Flag("allow_expired") == true ? expiredWindow : TimeSpan.Zero);
         await tokenAnswers.WriteAsync(context, 200, token);
     }

@@ -21,6 +21,7 @@ internal sealed class TokenService(ITokenFormat format, IdentityCache cache, Rev
     public async Task<Token> IssueAsync(
         string userId, AuthMethods methods, TokenScope scope, DateTimeOffset? expiresAt, string? chainId, CancellationToken cancellationToken)
     {
+        await store.CheckAsync(cancellationToken);
         var authorization = await cache.Current.AuthorizationAsync(userId, scope, cancellationToken) ?? throw CloudException.Unauthorized();
         var now = Seconds(time.GetUtcNow());
         var until = expiresAt ?? now + lifetime;
@@ -42,6 +43,7 @@ internal sealed class TokenService(ITokenFormat format, IdentityCache cache, Rev
     /// <param name="window">How long after its expiry a token is still accepted.</param>
     public async ValueTask<Token?> FindAsync(string id, TimeSpan window, CancellationToken cancellationToken)
     {
+        await store.CheckAsync(cancellationToken);
         var snapshot = cache.Current;
         var now = time.GetUtcNow();
         if (snapshot.FindToken(id) is { } known && !known.Authorization.IsStale(now))
@@ -73,6 +75,9 @@ internal sealed class TokenService(ITokenFormat format, IdentityCache cache, Rev
             return null;
         }
     }
+
+    /// <summary>A number that grows with every change; read before a validation, it says what that one knew at least.</summary>
+    public long Epoch => store.Epoch;
 
     public Task RevokeAsync(Token token, CancellationToken cancellationToken) =>
         store.WriteAsync(db => revocations.RevokeTokenAsync(db, token.Payload.AuditIds[0], cancellationToken), cancellationToken);

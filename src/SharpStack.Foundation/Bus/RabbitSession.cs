@@ -3,6 +3,7 @@ using System.Security.Cryptography.X509Certificates;
 using RabbitMQ.Client;
 using RabbitMQ.Client.Events;
 using RabbitMQ.Client.Exceptions;
+using SharpStack.Foundation.Hosting;
 
 namespace SharpStack.Foundation.Bus;
 
@@ -340,8 +341,7 @@ internal sealed class RabbitSession : IAsyncDisposable
 
         if (transport.CaFile.Length > 0)
         {
-            var authorities = new X509Certificate2Collection();
-            authorities.ImportFromPemFile(transport.CaFile);
+            var authorities = ServerCertificate.Load(transport.CaFile);
             ssl.CertificateValidationCallback = (_, certificate, chain, errors) => IsTrusted(transport, authorities, certificate, chain, errors);
         }
 
@@ -355,10 +355,7 @@ internal sealed class RabbitSession : IAsyncDisposable
             return false;
         }
 
-        using var chain = new X509Chain();
-        chain.ChainPolicy.TrustMode = X509ChainTrustMode.CustomRootTrust;
-        chain.ChainPolicy.CustomTrustStore.AddRange(authorities);
-        chain.ChainPolicy.RevocationMode = X509RevocationMode.NoCheck;
+        using var chain = new X509Chain { ChainPolicy = ServerCertificate.PolicyOf(authorities) };
         foreach (var element in presented?.ChainElements.Skip(1) ?? [])
         {
             chain.ChainPolicy.ExtraStore.Add(element.Certificate);

@@ -16,6 +16,9 @@ public sealed partial class SharedCaches(TimeProvider time, ILogger<SharedCaches
 
     private readonly ConcurrentDictionary<(string Service, string Group), ISharedCache> caches = new();
 
+    /// <summary>The one that keeps nothing.</summary>
+    public ISharedCache None => NoCache.Instance;
+
     /// <summary>The cache of <c>[cache]</c>, for what is no secret and cannot be forged to anybody's use; see <see cref="Sealed"/> for all else.</summary>
     public ISharedCache Of(ServiceConfig config) => caches.GetOrAdd((config.Service, "cache"), _ => config.Get(CacheOptions.Enabled) ? Open(config) : NoCache.Instance);
 

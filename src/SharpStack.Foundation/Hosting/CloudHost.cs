@@ -10,6 +10,7 @@ using Microsoft.Extensions.DependencyInjection.Extensions;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
 using SharpStack.Foundation.Bus;
+using SharpStack.Foundation.Caching;
 using SharpStack.Foundation.Http;
 using SharpStack.Foundation.Identity;
 using SharpStack.Foundation.Policy;
@@ -80,6 +81,7 @@ public sealed class CloudHost : IAsyncDisposable
         var certificates = listeners.Values.Select(listener => listener?.Certificate).OfType<CertificateFiles>().Distinct().ToDictionary(files => files, files => new ServerCertificate(files));
         builder.Services.AddSingleton(new InternalRoutes(LocalRoutes(context, options, listeners), memory));
         builder.Services.AddSingleton<ServiceClients>();
+        builder.Services.AddSingleton<SharedCaches>();
         services?.Invoke(builder.Services);
         // Keystone registers its own; a process without it asks by HTTP.
         builder.Services.TryAddSingleton<ITokenValidator, HttpTokenValidator>();

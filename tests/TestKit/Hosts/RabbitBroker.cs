@@ -40,7 +40,7 @@ public sealed class RabbitBroker : IAsyncDisposable
     private RabbitBroker()
     {
         Directory = System.IO.Directory.CreateTempSubdirectory("sharpstack-rabbit-").FullName;
-        (Port, TlsPort) = (FreePort(), FreePort());
+        (Port, TlsPort) = (KeptProcess.FreePort(), KeptProcess.FreePort());
         var certificates = System.IO.Directory.CreateDirectory(Path.Combine(Directory, "tls")).FullName;
         authority = new TestAuthority(certificates);
         var (certificate, key) = authority.Issue("broker", "localhost", "127.0.0.1");
@@ -66,10 +66,10 @@ public sealed class RabbitBroker : IAsyncDisposable
             Environment =
             {
                 ["HOME"] = Directory,
-                ["ERL_EPMD_PORT"] = $"{FreePort()}",
+                ["ERL_EPMD_PORT"] = $"{KeptProcess.FreePort()}",
                 ["ERL_EPMD_ADDRESS"] = "127.0.0.1",
                 ["RABBITMQ_NODENAME"] = $"sharpstack{Port}@localhost",
-                ["RABBITMQ_DIST_PORT"] = $"{FreePort()}",
+                ["RABBITMQ_DIST_PORT"] = $"{KeptProcess.FreePort()}",
                 ["RABBITMQ_MNESIA_BASE"] = Path.Combine(Directory, "mnesia"),
                 ["RABBITMQ_LOG_BASE"] = Path.Combine(Directory, "log"),
                 ["RABBITMQ_CONFIG_FILE"] = Path.Combine(Directory, "rabbitmq.conf"),
@@ -160,13 +160,6 @@ public sealed class RabbitBroker : IAsyncDisposable
         {
             return false;
         }
-    }
-
-    private static int FreePort()
-    {
-        using var listener = new TcpListener(IPAddress.Loopback, 0);
-        listener.Start();
-        return ((IPEndPoint)listener.LocalEndpoint).Port;
     }
 
     private async Task OrderAsync(string order, string? answer)
