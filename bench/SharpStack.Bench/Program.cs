@@ -10,9 +10,16 @@ if (args is ["reference", var portText])
     return 0;
 }
 
+// messages TRANSPORT_URL [MEMCACHED [REDIS]]: the bus through a broker that runs, and caches that run.
+if (args is ["messages", var transportUrl, .. var caches])
+{
+    await Messages.RunAsync(transportUrl, caches.ElementAtOrDefault(0), caches.ElementAtOrDefault(1), 5);
+    return 0;
+}
+
 if (args is not [var program, var data])
 {
-    Console.Error.WriteLine("usage: SharpStack.Bench PROGRAM DATA | reference PORT");
+    Console.Error.WriteLine("usage: SharpStack.Bench PROGRAM DATA | messages TRANSPORT_URL [MEMCACHED [REDIS]] | reference PORT");
     return 2;
 }
 

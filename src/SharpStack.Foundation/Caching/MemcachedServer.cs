@@ -19,6 +19,10 @@ internal sealed class MemcachedServer(string host, int port, int maxConnections,
 
     public string Name { get; } = host.Contains(':', StringComparison.Ordinal) ? $"[{host}]:{port}" : $"{host}:{port}";
 
+    public Task<bool> EnterAsync(TimeSpan limit, CancellationToken cancellationToken) => slots.WaitAsync(limit, cancellationToken);
+
+    public void Leave() => slots.Release();
+
     public Task<byte[]?> GetAsync(string key, CancellationToken cancellationToken) => UseAsync(connection => connection.GetAsync(key, cancellationToken), cancellationToken);
 
     public Task SetAsync(string key, byte[] value, TimeSpan lifetime, CancellationToken cancellationToken) =>
@@ -44,7 +48,6 @@ internal sealed class MemcachedServer(string host, int port, int maxConnections,
 
     private async Task<T> UseAsync<T>(Func<Connection, Task<T>> work, CancellationToken cancellationToken)
     {
-        await slots.WaitAsync(cancellationToken);
         Connection? connection = null;
         try
         {
@@ -75,7 +78,6 @@ internal sealed class MemcachedServer(string host, int port, int maxConnections,
         {
             // One that failed, or was given up in the middle of an answer, is not used again.
             connection?.Dispose();
-            slots.Release();
         }
     }
 

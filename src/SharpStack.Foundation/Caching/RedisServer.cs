@@ -18,6 +18,12 @@ internal sealed class RedisServer : ICacheServer
 
     public string Name { get; }
 
+    public Task<bool> EnterAsync(TimeSpan limit, CancellationToken cancellationToken) => Task.FromResult(true);
+
+    public void Leave()
+    {
+    }
+
     public async Task<byte[]?> GetAsync(string key, CancellationToken cancellationToken) =>
         await (await connection.Value.WaitAsync(cancellationToken)).GetDatabase().StringGetAsync(key).WaitAsync(cancellationToken);
 

@@ -7,6 +7,11 @@ internal interface ICacheServer : IAsyncDisposable
 {
     string Name { get; }
 
+    /// <summary>Takes one of the places at the server, where it has a number of them; false where none came free in that time.</summary>
+    Task<bool> EnterAsync(TimeSpan limit, CancellationToken cancellationToken);
+
+    void Leave();
+
     Task<byte[]?> GetAsync(string key, CancellationToken cancellationToken);
 
     Task SetAsync(string key, byte[] value, TimeSpan lifetime, CancellationToken cancellationToken);
@@ -131,10 +136,24 @@ internal sealed partial class ServerCache : ISharedCache, IAsyncDisposable
 
     private async Task<(bool Worked, T? Value)> TryAsync<T>((ICacheServer Server, CacheHealth Health) chosen, Func<ICacheServer, CancellationToken, Task<T>> work, CancellationToken cancellationToken)
     {
+        // The one that looks whether a dead server is back.
+        var tries = chosen.Health.IsDead;
+        if (!await chosen.Server.EnterAsync(timings.Timeout, cancellationToken))
+        {
+            // Many want it at once: that is not the server's fault.
+            return (false, default);
+        }
+
         using var late = new CancellationTokenSource(timings.Timeout, time);
         using var limit = CancellationTokenSource.CreateLinkedTokenSource(late.Token, cancellationToken);
         try
         {
+            if (chosen.Health.IsDead && !tries)
+            {
+                // It failed while this one waited for its place.
+                return (false, default);
+            }
+
             // The bound holds even for a client that does not look at its token.
             var value = await work(chosen.Server, limit.Token).WaitAsync(limit.Token);
             if (chosen.Health.Answered())
@@ -152,6 +171,10 @@ internal sealed partial class ServerCache : ISharedCache, IAsyncDisposable
             }
 
             return (false, default);
+        }
+        finally
+        {
+            chosen.Server.Leave();
         }
     }
 

@@ -30,7 +30,7 @@ public sealed class HttpTokenValidator : ITokenValidator
     public const string EpochHeader = "X-Identity-Epoch";
 
     /// <summary>How old the known epoch may be.</summary>
-    internal static readonly TimeSpan EpochPeriod = TimeSpan.FromSeconds(5);
+    public static readonly TimeSpan EpochPeriod = TimeSpan.FromSeconds(5);
 
     private static readonly TimeSpan EpochPatience = TimeSpan.FromSeconds(1);
 
