@@ -33,6 +33,9 @@ internal sealed partial class BusRouter(HostOptions host, InProcessBus local, Ti
         }
     }
 
+    /// <summary>Connections to brokers.</summary>
+    internal int Connections => brokers.Count;
+
     /// <inheritdoc/>
     public Task<TReply> CallAsync<TRequest, TReply>(
         BusContract<TRequest, TReply> contract, TRequest request, string? host, TimeSpan? timeout, CancellationToken cancellationToken)
@@ -52,6 +55,9 @@ internal sealed partial class BusRouter(HostOptions host, InProcessBus local, Ti
     /// <inheritdoc/>
     public IDisposable Serve<TRequest, TReply>(BusContract<TRequest, TReply> contract, string? host, Func<TRequest, CancellationToken, Task<TReply>> handler) =>
         Find(contract.Topic).Bus.Serve(contract, host, handler);
+
+    /// <summary>Ends when the brokers know of everything that is served by now.</summary>
+    internal Task SettledAsync(CancellationToken cancellationToken) => Task.WhenAll(brokers.Values.Select(broker => broker.SettledAsync(cancellationToken)));
 
     public async ValueTask DisposeAsync()
     {
