@@ -157,7 +157,7 @@ internal sealed partial class RabbitBus : IMessageBus, IAsyncDisposable
         {
             var session = await current;
             using var flush = new CancellationTokenSource(FlushTime, time);
-            await pumping.WaitAsync(flush.Token).ContinueWith(static _ => { }, TaskScheduler.Default);
+            await pumping.WaitAsync(flush.Token).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
             await TakeAllAsync(hintsInFlight, MaxHintsInFlight, flush.Token);
             await session.StopConsumingAsync(CancellationToken.None);
             using var drain = new CancellationTokenSource(DrainTime, time);
@@ -166,7 +166,7 @@ internal sealed partial class RabbitBus : IMessageBus, IAsyncDisposable
 
         await stopping.CancelAsync();
         await (running ?? Task.CompletedTask);
-        await pumping.ContinueWith(static _ => { }, TaskScheduler.Default);
+        await pumping;
     }
 
     /// <summary>Waits until nobody holds a slot any more, or the time is up.</summary>
@@ -301,9 +301,8 @@ internal sealed partial class RabbitBus : IMessageBus, IAsyncDisposable
         // The queue is full: wait a little where it moves; without a broker a hint more or less changes nothing, as all is looked at when it is back.
         if (Volatile.Read(ref connected).Task.IsCompletedSuccessfully)
         {
-            using var limit = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
             using var patience = new CancellationTokenSource(FullQueuePatience, time);
-            using var either = CancellationTokenSource.CreateLinkedTokenSource(limit.Token, patience.Token);
+            using var either = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, patience.Token);
             try
             {
                 await hints.Writer.WriteAsync(item, either.Token);

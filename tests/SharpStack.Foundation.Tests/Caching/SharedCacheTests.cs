@@ -158,7 +158,7 @@ public sealed class SharedCacheTests : IAsyncDisposable
                 using var client = await listener.AcceptTcpClientAsync(Cancelled);
                 await client.GetStream().WriteAsync("VALUE other 0 99999999999\r\nHTTP/1.1 400\r\n"u8.ToArray(), Cancelled);
             }
-        });
+        }, Cancelled);
         var cache = Open(config => config.With("cache", "backend_argument", $"url:127.0.0.1:{((IPEndPoint)listener.LocalEndpoint).Port}"), "dogpile.cache.memcached", 30);
         Assert.Null(await cache.FindAsync("key", Cancelled));
         Assert.Contains(log.Lines, line => line.Contains("is left alone", StringComparison.Ordinal));
