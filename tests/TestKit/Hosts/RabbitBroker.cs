@@ -15,7 +15,7 @@ public sealed class RabbitBroker : IAsyncDisposable
     /// <summary>Says something in a URL only when it is encoded.</summary>
     public const string Password = "s3cr3t/@:word";
 
-    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(180);
+    private static readonly TimeSpan Patience = TimeSpan.FromMinutes(10);
     private static readonly Lazy<Task<RabbitBroker>> SharedBroker = new(StartAsync);
 
     // The server's scripts leave children behind when they are killed; this one waits for orders and ends everything when its input does.
