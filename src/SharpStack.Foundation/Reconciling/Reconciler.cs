@@ -33,6 +33,9 @@ public sealed record ReconcilerOptions
 public sealed partial class Reconciler<TKey> : IAsyncDisposable
     where TKey : notnull
 {
+    /// <summary>Whoever lists the keys is asked this often at least, so that what was missed meanwhile is not late.</summary>
+    private static readonly TimeSpan LongestListRetry = TimeSpan.FromSeconds(5);
+
     private readonly string name;
     private readonly Func<TKey, CancellationToken, Task<ReconcileResult>> reconcile;
     private readonly Func<CancellationToken, Task<IReadOnlyCollection<TKey>>> listAll;
@@ -46,6 +49,7 @@ public sealed partial class Reconciler<TKey> : IAsyncDisposable
     private Task? running;
     private bool disposed;
     private ITimer? fullTimer;
+    private TimeSpan listRetry;
 
     public Reconciler(
         string name,
@@ -81,7 +85,9 @@ public sealed partial class Reconciler<TKey> : IAsyncDisposable
         }
 
         running = Task.WhenAll(Enumerable.Range(0, options.Parallelism).Select(_ => Task.Run(WorkAsync)));
-        fullTimer = time.CreateTimer(_ => EnqueueAll(), null, TimeSpan.Zero, options.FullPeriod);
+        // The first look is not the timer's: where it fails it sets the timer, which has to be there.
+        fullTimer = time.CreateTimer(_ => EnqueueAll(), null, options.FullPeriod, options.FullPeriod);
+        EnqueueAll();
     }
 
     public void Enqueue(TKey key)
@@ -153,6 +159,8 @@ public sealed partial class Reconciler<TKey> : IAsyncDisposable
             {
                 Enqueue(key);
             }
+
+            listRetry = TimeSpan.Zero;
         }
         catch (OperationCanceledException) when (stopping.IsCancellationRequested)
         {
@@ -162,10 +170,21 @@ public sealed partial class Reconciler<TKey> : IAsyncDisposable
         }
         catch (Exception failure)
         {
-            LogListFailed(name, failure);
+            // Who answers the list is away: where it came from is no news, and asking without a pause would not help it back.
+            if (failure is CloudException { IsTransient: true })
+            {
+                LogListNotRead(name, failure.Message);
+            }
+            else
+            {
+                LogListFailed(name, failure);
+            }
+
             if (!stopping.IsCancellationRequested)
             {
-                fullTimer?.Change(options.FirstRetry, options.FullPeriod);
+                listRetry = listRetry == TimeSpan.Zero || options.FirstRetry > LongestListRetry ? options.FirstRetry
+                    : listRetry * 2 < LongestListRetry ? listRetry * 2 : LongestListRetry;
+                fullTimer?.Change(listRetry, options.FullPeriod);
             }
         }
     }
@@ -207,7 +226,14 @@ public sealed partial class Reconciler<TKey> : IAsyncDisposable
         catch (Exception failure)
         {
             failed = true;
-            LogFailed(name, key.ToString()!, failure);
+            if (failure is CloudException { IsTransient: true })
+            {
+                LogNotYet(name, key.ToString()!, failure.Message);
+            }
+            else
+            {
+                LogFailed(name, key.ToString()!, failure);
+            }
         }
 
         ReconcilerMetrics.Duration.Record(
@@ -273,6 +299,12 @@ public sealed partial class Reconciler<TKey> : IAsyncDisposable
 
     [LoggerMessage(EventId = 1001, Level = LogLevel.Warning, Message = "Reconciler {Name}: {Key} failed and will be tried again")]
     private partial void LogFailed(string name, string key, Exception failure);
+
+    [LoggerMessage(EventId = 1003, Level = LogLevel.Warning, Message = "Reconciler {Name}: the list of keys cannot be read and will be tried again: {Reason}")]
+    private partial void LogListNotRead(string name, string reason);
+
+    [LoggerMessage(EventId = 1004, Level = LogLevel.Warning, Message = "Reconciler {Name}: {Key} failed and will be tried again: {Reason}")]
+    private partial void LogNotYet(string name, string key, string reason);
 
     [LoggerMessage(EventId = 1002, Level = LogLevel.Warning, Message = "Reconciler {Name}: the list of keys cannot be read and will be tried again")]
     private partial void LogListFailed(string name, Exception failure);

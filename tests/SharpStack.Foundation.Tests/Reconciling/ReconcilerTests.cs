@@ -102,6 +102,34 @@ public sealed class ReconcilerTests
         await Eventually.TrueAsync(() => seen.Contains(5), "the key that no hint named");
     }
 
+    [Fact]
+    public async Task A_list_that_cannot_be_read_is_asked_for_less_and_less_often_but_every_five_seconds_at_least()
+    {
+        var asked = new ConcurrentQueue<DateTimeOffset>();
+        await using var reconciler = new Reconciler<int>(
+            "test",
+            (_, _) => Done(),
+            _ =>
+            {
+                asked.Enqueue(time.GetUtcNow());
+                throw CloudException.Unavailable("Nobody serves it.");
+            },
+            new ReconcilerOptions(),
+            time,
+            NullLogger.Instance);
+        reconciler.Start();
+        await Eventually.TrueAsync(
+            () =>
+            {
+                time.Advance(TimeSpan.FromMilliseconds(100));
+                return asked.Count == 6;
+            },
+            "asked six times");
+        var pauses = asked.Zip(asked.Skip(1), (earlier, later) => (later - earlier).TotalSeconds);
+        // Time goes on in steps, and the next pause begins a moment after the failure.
+        Assert.All(pauses.Zip([1, 2, 4, 5, 5]), pair => Assert.InRange(pair.First, pair.Second, pair.Second + 0.9));
+    }
+
     private static Task<ReconcileResult> Done() => Task.FromResult(ReconcileResult.Done);
 
     private static Task<ReconcileResult> Count(ConcurrentBag<int> seen, int key)
