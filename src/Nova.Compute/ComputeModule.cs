@@ -54,18 +54,38 @@ public sealed class ComputeModule : IServiceModule
         config.Get(ComputeOptions.InstancesPath) is { Length: > 0 } path ? path : Path.Combine(host.DataDirectory, "nova", "instances");
 
     /// <summary>Where the fake driver remembers its guests.</summary>
-    internal static string FakeJournal(ServiceConfig config, HostOptions host) => Path.Combine(InstancesPath(config, host), "fake-guests");
+    internal static string FakeJournal(ServiceConfig config, HostOptions host) =>
+        Path.Combine(InstancesPath(config, host), config.Get(ComputeOptions.SimulatedHosts) == 1 ? "fake-guests" : $"fake-guests-{host.HostName}");
 
     internal sealed class ComputeWorker(HostOptions host, IMessageBus bus, IComputeDriver driver, TimeProvider time, ILogger<ComputeService> log) : IWorker, IAsyncDisposable
     {
-        private readonly ComputeService service = new(host.HostName, bus, driver, host.Configs.GetValueOrDefault(Config) ?? ServiceConfig.Empty(Config), time, log, inspect: (config, cancellation) => ComputeInspector.InspectAsync(config, host, cancellation));
+        private readonly List<ComputeService> services = Services(host, bus, driver, time, log);
 
-        internal ComputeService Service => service;
+        internal ComputeService Service => services[0];
 
-        public Task StartAsync(CancellationToken cancellationToken) => service.StartAsync(cancellationToken);
+        public async Task StartAsync(CancellationToken cancellationToken)
+        {
+            foreach (var service in services)
+            {
+                await service.StartAsync(cancellationToken);
+            }
+        }
 
         public async Task StopAsync(CancellationToken cancellationToken) => await DisposeAsync();
 
-        public ValueTask DisposeAsync() => service.DisposeAsync();
+        public async ValueTask DisposeAsync() => await Task.WhenAll(services.Select(service => service.DisposeAsync().AsTask()));
+
+        private static List<ComputeService> Services(HostOptions host, IMessageBus bus, IComputeDriver driver, TimeProvider time, ILogger log)
+        {
+            var config = host.Configs.GetValueOrDefault(Config) ?? ServiceConfig.Empty(Config);
+            var count = config.Get(ComputeOptions.SimulatedHosts);
+            return count == 1 || !driver.IsSimulated
+                ? [Create(host, driver)]
+                : [.. Enumerable.Range(1, count).Select(number => host with { HostName = $"{host.HostName}-{number}" })
+                    .Select(simulated => Create(simulated, new FakeDriver(config, simulated.HostName, FakeJournal(config, simulated))))];
+
+            ComputeService Create(HostOptions one, IComputeDriver with) =>
+                new(one.HostName, bus, with, config, time, log, inspect: (current, cancellation) => ComputeInspector.InspectAsync(current, one, cancellation));
+        }
     }
 }

@@ -106,6 +106,9 @@ internal static class ComputeOptions
     public static readonly ConfigOption<string> OvsdbConnection = new("os_vif_ovs", "ovsdb_connection", "unix:/run/openvswitch/db.sock",
         "Where ovsdb-server listens: unix:PATH or tcp:HOST:PORT.");
 
+    public static readonly ConfigOption<int> SimulatedHosts = new("sharpstack", "simulated_hosts", 1,
+        "With the fake driver: how many hosts this process stands for; more than one are named HOST-1, HOST-2 and so on.") { Min = 1 };
+
     public static readonly ConfigOption<int> FakeVcpus = new("fake", "vcpus", 1000, "Processors of a host with the fake driver.") { Min = 1 };
 
     public static readonly ConfigOption<int> FakeMemory = new("fake", "memory_mb", 800_000, "Memory of a host with the fake driver, in MiB.") { Min = 1 };

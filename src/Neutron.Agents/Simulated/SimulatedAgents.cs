@@ -1,7 +1,7 @@
 using System.Text.Json.Nodes;
 using Microsoft.Extensions.Logging;
 using SharpStack.Foundation.Bus;
-using SharpStack.Foundation.Hosting;
+using SharpStack.Foundation.Configuration;
 using SharpStack.Foundation.Reconciling;
 using SharpStack.Neutron.Contracts;
 
@@ -11,7 +11,7 @@ namespace SharpStack.Neutron.Agents.Simulated;
 /// The agents of a host without a data plane, on the contracts of the real ones: each port that is bound to the host is "wired" as soon as it
 /// is seen, each network's DHCP "answers". The counterpart of Nova's fake compute driver: the control plane is whole and real.
 /// </summary>
-internal sealed class SimulatedAgents : IWorker, IAsyncDisposable
+internal sealed class SimulatedAgents : IAsyncDisposable
 {
     private static readonly TimeSpan ReportInterval = TimeSpan.FromSeconds(30);
 
@@ -23,11 +23,11 @@ internal sealed class SimulatedAgents : IWorker, IAsyncDisposable
     private readonly List<IDisposable> served = [];
     private readonly AgentHeartbeat[] heartbeats;
 
-    public SimulatedAgents(HostOptions options, IMessageBus bus, TimeProvider time, ILogger<SimulatedAgents> log)
+    public SimulatedAgents(string host, ServiceConfig config, IMessageBus bus, TimeProvider time, ILogger log)
     {
-        host = options.HostName;
+        this.host = host;
         this.bus = bus;
-        foreach (var (physicalNetwork, bridge) in options.Configs.TryGetValue("neutron", out var config) ? config.Get(AgentOptions.BridgeMappings) : AgentOptions.BridgeMappings.Default)
+        foreach (var (physicalNetwork, bridge) in config.Get(AgentOptions.BridgeMappings))
         {
             mappings[physicalNetwork] = bridge;
         }
@@ -42,7 +42,7 @@ internal sealed class SimulatedAgents : IWorker, IAsyncDisposable
         ];
     }
 
-    public Task StartAsync(CancellationToken cancellationToken)
+    public void Start()
     {
         served.Add(bus.Serve(OpenVSwitchContracts.PortChanged, host, (hint, _) => Look(ports, hint.PortId)));
         served.Add(bus.Serve(OpenVSwitchContracts.PortDeleted, host, (_, _) => Task.FromResult(Ack.Ok)));
@@ -56,10 +56,10 @@ internal sealed class SimulatedAgents : IWorker, IAsyncDisposable
 
         ports.Start();
         networks.Start();
-        return Task.CompletedTask;
     }
 
-    public async Task StopAsync(CancellationToken cancellationToken)
+    /// <summary>May be called again: then it does nothing.</summary>
+    public async ValueTask DisposeAsync()
     {
         bus.Reconnected -= LookAtAll;
         served.ForEach(registration => registration.Dispose());
@@ -71,9 +71,6 @@ internal sealed class SimulatedAgents : IWorker, IAsyncDisposable
         await ports.DisposeAsync();
         await networks.DisposeAsync();
     }
-
-    /// <summary>Stopped already as a rule: stopping again does nothing.</summary>
-    public async ValueTask DisposeAsync() => await StopAsync(CancellationToken.None);
 
     private static Task<Ack> Look(Reconciler<string> reconciler, string key)
     {

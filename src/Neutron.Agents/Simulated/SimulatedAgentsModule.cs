@@ -10,7 +10,7 @@ public sealed class SimulatedAgentsModule : IServiceModule
 
     public IReadOnlyList<string> Services => [ServiceName];
 
-    public IEnumerable<(string Config, ConfigOption Option)> Options => [("neutron", AgentOptions.BridgeMappings)];
+    public IEnumerable<(string Config, ConfigOption Option)> Options => [("neutron", AgentOptions.BridgeMappings), ("neutron", AgentOptions.SimulatedHosts)];
 
-    public void Register(ModuleContext context) => context.AddWorker<SimulatedAgents>();
+    public void Register(ModuleContext context) => context.AddWorker<SimulatedHosts>();
 }

@@ -15,9 +15,24 @@ public sealed class MetricsModule : IServiceModule
 {
     public const string ServiceName = "metrics";
 
+    private const int DefaultPort = 9464;
+
+    private static readonly ConfigOption<string> Host = new("sharpstack", "metrics_host", "127.0.0.1", "The address on which the service metrics listens.");
+
+    private static readonly ConfigOption<int> Port = new("sharpstack", "metrics_port", DefaultPort, "The port on which the service metrics listens.") { Min = 0, Max = 65535 };
+
     public IReadOnlyList<string> Services => [ServiceName];
 
-    public IEnumerable<(string Config, ConfigOption Option)> Options => [];
+    /// <summary>In whichever configurations the process reads; the first that has them counts.</summary>
+    public IEnumerable<(string Config, ConfigOption Option)> Options =>
+        ((string[])["keystone", "glance", "placement", "nova", "neutron"]).SelectMany(config => (IEnumerable<(string, ConfigOption)>)[(config, Host), (config, Port)]);
+
+    /// <summary>Where the configurations of a process say that its metrics listen.</summary>
+    public static ApiListener Listener(IEnumerable<ServiceConfig> configs)
+    {
+        var config = configs.FirstOrDefault(config => config.IsSet(Port) || config.IsSet(Host));
+        return new ApiListener(config?.Get(Host) ?? Host.Default, config?.Get(Port) ?? DefaultPort);
+    }
 
     public void Register(ModuleContext context)
     {
@@ -34,7 +49,7 @@ public sealed class MetricsModule : IServiceModule
         {
             Name = ServiceName,
             ServiceType = ServiceName,
-            DefaultPort = 9464,
+            DefaultPort = DefaultPort,
             Errors = new PlainErrors(),
             Policies = _ => new PolicyEnforcer([]),
             Map = (routes, _) => routes.Get("/metrics", async request =>

@@ -85,7 +85,10 @@ internal static class CloudOptions
             DataDirectory = arguments.Value("--data") is null ? OpenStackPlaces.StateOf(projects) : LayoutOf(arguments).Data,
             Configs = configs,
             Services = services,
-            Listeners = ListenerOptions.Apis.Where(api => configs.ContainsKey(api.Config)).ToDictionary(api => api.Api, api => ListenerOptions.Read(api.Api, configs[api.Config], listen)),
+            Listeners = ListenerOptions.Apis.Where(api => configs.ContainsKey(api.Config))
+                .Select(api => KeyValuePair.Create(api.Api, ListenerOptions.Read(api.Api, configs[api.Config], listen)))
+                .Append(KeyValuePair.Create(MetricsModule.ServiceName, MetricsModule.Listener(configs.Values)))
+                .ToDictionary(),
             Time = time,
         };
         return HostNameOf(configs) is { } name ? options with { HostName = name } : options;

@@ -39,8 +39,27 @@ public sealed class SimulatedAgentsTests
         await agents.StopAsync(CancellationToken.None);
     }
 
-    private static SimulatedAgents ActivatorFor(TestCloud cloud) =>
-        Microsoft.Extensions.DependencyInjection.ActivatorUtilities.CreateInstance<SimulatedAgents>(cloud.Host.Services);
+    [Fact]
+    public async Task One_process_stands_for_as_many_hosts_as_it_is_told()
+    {
+        await using var cloud = await TestCloud.StartAsync([], [("neutron", "sharpstack", "simulated_hosts", "3")]);
+        var bus = cloud.Get<InProcessBus>();
+        var reported = new ConcurrentDictionary<(string Host, string Type), bool>();
+        using var devices = bus.Serve(OpenVSwitchContracts.GetDevices, null, (_, _) => Task.FromResult(new DevicesAnswer([], [])));
+        using var networks = bus.Serve(DhcpContracts.GetNetworks, null, (_, _) => Task.FromResult(new DhcpNetworksAnswer([], [])));
+        using var states = bus.Serve(AgentContracts.ReportState, null, (report, _) =>
+        {
+            reported[(report.Host, report.AgentType)] = true;
+            return Task.FromResult(new AgentReportAnswer(report.AgentType, "alive", false, true));
+        });
+        await using var agents = ActivatorFor(cloud);
+        await agents.StartAsync(TestContext.Current.CancellationToken);
+        await Eventually.TrueAsync(() => reported.Count == 6, "both agents of three hosts");
+        Assert.Equal(["testhost-1", "testhost-2", "testhost-3"], reported.Keys.Select(key => key.Host).Distinct().Order(StringComparer.Ordinal));
+    }
+
+    private static SimulatedHosts ActivatorFor(TestCloud cloud) =>
+        Microsoft.Extensions.DependencyInjection.ActivatorUtilities.CreateInstance<SimulatedHosts>(cloud.Host.Services);
 
     private static DeviceDetails Device(string id, long revision) =>
         new(id, "network", "project", "flat", "physnet", null, 1500, "fa:16:3e:00:00:01", [], [], true, "DOWN", "compute:nova", "server", true, [], revision);
