@@ -8,14 +8,25 @@ namespace SharpStack.TestKit.Databases;
 /// A PostgreSQL or MariaDB of this test process: a data folder in memory, a socket in it and no port, run as the engine's own user. It ends with the process, also where that
 /// is killed, and its folder with it. Needs the packages postgresql and mariadb-server.
 /// </summary>
-public abstract class DatabaseServer
+public abstract class DatabaseServer : IAsyncDisposable
 {
     protected const string User = "sharpstack";
 
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(90);
 
-    // The shell holds our pipe: it reads its end when this process is gone, whatever ended it.
-    private const string Guardian = """exec 2>/dev/null; folder=$1 signal=$2; shift 2; "$@" </dev/null >"$folder/log" 2>&1 & server=$!; cat >/dev/null; kill -"$signal" $server; wait $server; rm -rf "$folder" """;
+    // The shell holds our pipe and does what it is told by it; it reads its end when this process is gone, whatever ended it.
+    private const string Guardian = """
+        exec 2>/dev/null; folder=$1 signal=$2; shift 2
+        start() { "$@" </dev/null >>"$folder/log" 2>&1 & server=$!; }
+        start "$@"
+        while read -r order; do
+          case $order in
+            stop) kill -"$signal" "$server"; wait "$server"; echo stopped ;;
+            start) start "$@" ;;
+          esac
+        done
+        kill -"$signal" "$server"; wait "$server"; rm -rf "$folder"
+        """;
 
     // Held for as long as the process lives: its end closes the pipe.
     private Process? guardian;
@@ -72,7 +83,42 @@ public abstract class DatabaseServer
         }
 
         await RunAsync(install);
-        guardian = Process.Start(new ProcessStartInfo("/bin/sh", ["-c", Guardian, "sh", Folder, EndSignal, .. run]) { RedirectStandardInput = true, WorkingDirectory = "/" })!;
+        guardian = Process.Start(new ProcessStartInfo("/bin/sh", ["-c", Guardian, "sh", Folder, EndSignal, .. run]) { RedirectStandardInput = true, RedirectStandardOutput = true, WorkingDirectory = "/" })!;
+        await AnswersAsync(run[0]);
+    }
+
+    /// <summary>Ends the server at once, as a crash does; its data stays.</summary>
+    public async Task StopAsync()
+    {
+        await guardian!.StandardInput.WriteLineAsync("stop");
+        await guardian.StandardInput.FlushAsync();
+        await guardian.StandardOutput.ReadLineAsync();
+    }
+
+    /// <summary>Starts the server that was stopped on its data.</summary>
+    public async Task StartAgainAsync()
+    {
+        await guardian!.StandardInput.WriteLineAsync("start");
+        await guardian.StandardInput.FlushAsync();
+        await AnswersAsync("the server");
+    }
+
+    /// <summary>Ends the server and removes everything of it.</summary>
+    public async ValueTask DisposeAsync()
+    {
+        if (guardian is not null)
+        {
+            guardian.StandardInput.Close();
+            await guardian.WaitForExitAsync();
+            guardian.Dispose();
+            guardian = null;
+        }
+
+        GC.SuppressFinalize(this);
+    }
+
+    private async Task AnswersAsync(string program)
+    {
         using var limit = new CancellationTokenSource(Patience);
         using var poll = new PeriodicTimer(TimeSpan.FromMilliseconds(50));
         while (true)
@@ -85,9 +131,9 @@ public abstract class DatabaseServer
             }
             catch (Exception failure) when (failure is DbException or IOException)
             {
-                if (limit.IsCancellationRequested || guardian.HasExited || !await poll.WaitForNextTickAsync(CancellationToken.None))
+                if (limit.IsCancellationRequested || guardian!.HasExited || !await poll.WaitForNextTickAsync(CancellationToken.None))
                 {
-                    throw new InvalidOperationException($"{run[0]} does not answer: {File.ReadAllText(Path.Combine(Folder, "log"))}", failure);
+                    throw new InvalidOperationException($"{program} does not answer: {File.ReadAllText(Path.Combine(Folder, "log"))}", failure);
                 }
             }
         }

@@ -76,7 +76,8 @@ public static class TestDatabases
 
     private static string SqliteFolder(string name) => Path.Combine(Path.GetTempPath(), "sharpstack-" + name);
 
-    private static async Task<DatabaseServer> StartAsync(DatabaseEngine engine)
+    /// <summary>Starts a server of the caller's own, to be stopped.</summary>
+    public static async Task<DatabaseServer> StartAsync(DatabaseEngine engine)
     {
         DatabaseServer server = engine == DatabaseEngine.PostgreSql ? new PostgreSqlServer() : new MariaDbServer();
         await server.StartAsync();
