@@ -19,6 +19,12 @@ public sealed record BootstrapSettings(string AdminPassword)
 
     public string Project { get; init; } = "admin";
 
+    /// <summary>The administrator's role.</summary>
+    public string AdminRole { get; init; } = "admin";
+
+    /// <summary>Whether the roles that are made can be neither changed nor deleted.</summary>
+    public bool ImmutableRoles { get; init; } = true;
+
     public string Region { get; init; } = "RegionOne";
 
     public string ServiceName { get; init; } = "keystone";
@@ -84,21 +90,21 @@ public sealed class KeystoneBootstrap
     {
         SetupKeys();
         var roles = new Dictionary<string, string>(StringComparer.Ordinal);
-        foreach (var name in (string[])["reader", "member", "admin", "service"])
+        foreach (var name in (string[])["reader", "member", settings.AdminRole, "service"])
         {
-            roles[name] = await EnsureRoleAsync(name, cancellationToken);
+            roles[name] = await EnsureRoleAsync(name, settings.ImmutableRoles, cancellationToken);
         }
         await store.WriteAsync(
             async db =>
             {
-                await EnsureImpliedAsync(db, roles["admin"], roles["member"], cancellationToken);
+                await EnsureImpliedAsync(db, roles[settings.AdminRole], roles["member"], cancellationToken);
                 await EnsureImpliedAsync(db, roles["member"], roles["reader"], cancellationToken);
             },
             cancellationToken);
         var project = await EnsureProjectAsync("Bootstrap project for initializing the cloud.", settings.Project, cancellationToken);
         var user = await EnsureUserAsync(settings.AdminUser, settings.AdminPassword, cancellationToken);
-        await EnsureAssignmentAsync(user, AssignmentRow.Project, project, roles["admin"], cancellationToken);
-        await EnsureAssignmentAsync(user, AssignmentRow.System, "all", roles["admin"], cancellationToken);
+        await EnsureAssignmentAsync(user, AssignmentRow.Project, project, roles[settings.AdminRole], cancellationToken);
+        await EnsureAssignmentAsync(user, AssignmentRow.System, "all", roles[settings.AdminRole], cancellationToken);
         await EnsureServiceAsync(
             "identity", settings.ServiceName, "OpenStack Identity", settings.Region, settings.PublicUrl, settings.InternalUrl, settings.AdminUrl, cancellationToken);
     }
@@ -107,8 +113,8 @@ public sealed class KeystoneBootstrap
     public async Task RegisterServicesAsync(IEnumerable<ServiceRegistration> services, string region = "RegionOne", CancellationToken cancellationToken = default)
     {
         var project = await EnsureProjectAsync("Project of the services' own users.", "service", cancellationToken);
-        var admin = await EnsureRoleAsync("admin", cancellationToken);
-        var service = await EnsureRoleAsync("service", cancellationToken);
+        var admin = await EnsureRoleAsync("admin", true, cancellationToken);
+        var service = await EnsureRoleAsync("service", true, cancellationToken);
         var registrations = services.ToList();
         // Checking a password takes a quarter of a second of processor time: on all cores at once.
         var users = await Task.WhenAll(registrations.Select(r => EnsureUserAsync(r.User, r.Password, cancellationToken)));
@@ -135,9 +141,6 @@ public sealed class KeystoneBootstrap
         }
         credentialKeys.Repository.Setup();
     }
-
-    /// <summary>Makes the staged token key primary and stages a new one; tokens of the former keys stay valid while those are kept.</summary>
-    public void RotateKeys() => keys.Rotate();
 
     private async Task<string> EnsureProjectAsync(string description, string name, CancellationToken cancellationToken) =>
         await store.WriteAsync(
@@ -179,7 +182,7 @@ public sealed class KeystoneBootstrap
             },
             cancellationToken);
 
-    private async Task<string> EnsureRoleAsync(string name, CancellationToken cancellationToken) =>
+    private async Task<string> EnsureRoleAsync(string name, bool immutable, CancellationToken cancellationToken) =>
         await store.WriteAsync(
             async db =>
             {
@@ -188,7 +191,7 @@ public sealed class KeystoneBootstrap
                 {
                     return existing.Id;
                 }
-                var role = new RoleRow { Id = Names.NewId(), Name = name, NameKey = key, DomainId = "", Options = """{"immutable":true}""" };
+                var role = new RoleRow { Id = Names.NewId(), Name = name, NameKey = key, DomainId = "", Options = immutable ? """{"immutable":true}""" : JsonText.Empty };
                 await db.InsertAsync(role, token: cancellationToken);
                 return role.Id;
             },

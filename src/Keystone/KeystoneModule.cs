@@ -116,6 +116,16 @@ public sealed class KeystoneModule : IServiceModule
             provider.GetRequiredService<RevocationIndex>(),
             provider.GetRequiredService<TimeProvider>(),
             config));
+        services.AddSingleton(provider => new KeystoneAdmin(
+            provider.GetRequiredService<KeyRepository>(),
+            provider.GetRequiredService<ReceiptKeys>(),
+            provider.GetRequiredService<CredentialKeys>(),
+            provider.GetRequiredService<CredentialOperations>(),
+            provider.GetRequiredService<JwsKeys>(),
+            provider.GetRequiredService<ITokenFormat>(),
+            provider.GetRequiredService<TokenService>(),
+            provider.GetRequiredService<TimeProvider>(),
+            config));
         services.AddSingleton<ITokenValidator>(Route<LocalTokenValidator>);
         context.AddWorker<KeystoneWorker>();
         context.AddApi(new ApiDefinition

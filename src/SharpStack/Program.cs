@@ -29,7 +29,7 @@ try
             Console.CancelKeyPress += Interrupt;
             return await new AuditCommand(words, Console.Out, time).RunAsync(interrupted.Token);
         case ["keystone", .. var words]:
-            await KeystoneCommands.RunAsync(words, time, interrupted.Token);
+            await KeystoneCommands.RunAsync(words, Console.In, Console.Out, time, interrupted.Token);
             return 0;
         case ["nova", .. var words]:
             return await NovaCommands.RunAsync(words, Console.Out, time, interrupted.Token);

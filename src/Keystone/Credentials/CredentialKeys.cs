@@ -14,8 +14,12 @@ internal sealed class CredentialKeys(KeyRepository repository) : IDisposable
     public KeyRepository Repository => repository;
 
     /// <summary>The credential with another secret, encrypted with the newest key.</summary>
-    public CredentialRow Sealed(CredentialRow credential, string blob, DateTimeOffset now) =>
-        credential with { EncryptedBlob = repository.Encrypt(Encoding.UTF8.GetBytes(blob), now), KeyHash = repository.PrimaryHash };
+    public CredentialRow Sealed(CredentialRow credential, string blob, DateTimeOffset now)
+    {
+        var message = repository.Encrypt(Encoding.UTF8.GetBytes(blob), now);
+        // Tokens have no padding, as they travel in URLs; OpenStack's credentials have it.
+        return credential with { EncryptedBlob = message.PadRight((message.Length + 3) / 4 * 4, '='), KeyHash = repository.PrimaryHash };
+    }
 
     public string Decrypt(string encrypted) => repository.Decrypt(encrypted, out _) is { } bytes
         ? Encoding.UTF8.GetString(bytes)

@@ -178,12 +178,19 @@ internal sealed class JwsKeys(string privateDirectory, string publicDirectory, T
 
     private sealed record Keys(EcKey Private, EcKey[] Public, (DateTime, DateTime) Changed);
 
+    public string PrivateDirectory => privateDirectory;
+
+    public string PublicDirectory => publicDirectory;
+
+    /// <summary>Whether there is a key to sign with.</summary>
+    public bool Exist => File.Exists(PrivatePath);
+
     private string PrivatePath => Path.Combine(privateDirectory, "private.pem");
 
     /// <summary>Makes a pair where there is none; nothing where there is one.</summary>
     public void Setup()
     {
-        if (!File.Exists(PrivatePath))
+        if (!Exist)
         {
             Create();
         }

@@ -21,6 +21,8 @@ internal sealed partial class KeyRepository(string directory, int maxActiveKeys,
 
     private sealed record Keys(FernetKey[] InOrder, string PrimaryHash, DateTime Changed);
 
+    public string Directory => directory;
+
     /// <summary>Makes the directory with a primary and a staged key where there is none; nothing where keys exist.</summary>
     public void Setup()
     {
@@ -30,7 +32,7 @@ internal sealed partial class KeyRepository(string directory, int maxActiveKeys,
             {
                 return;
             }
-            Directory.CreateDirectory(directory, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
+            System.IO.Directory.CreateDirectory(directory, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
             WriteKey(0);
             Promote([0]);
             keys = null;
@@ -109,7 +111,7 @@ internal sealed partial class KeyRepository(string directory, int maxActiveKeys,
         }
         lock (gate)
         {
-            var changed = Directory.GetLastWriteTimeUtc(directory);
+            var changed = System.IO.Directory.GetLastWriteTimeUtc(directory);
             if (keys is null || keys.Changed != changed)
             {
                 // Keys that are replaced are left to the collector: another request may just be using them.
@@ -144,9 +146,9 @@ internal sealed partial class KeyRepository(string directory, int maxActiveKeys,
         WriteKey(0);
     }
 
-    private List<int> Numbers() => !Directory.Exists(directory)
+    private List<int> Numbers() => !System.IO.Directory.Exists(directory)
         ? []
-        : [.. Directory.EnumerateFiles(directory).Select(Path.GetFileName).Where(static f => int.TryParse(f, out var n) && n >= 0).Select(static f => int.Parse(f!)).Order()];
+        : [.. System.IO.Directory.EnumerateFiles(directory).Select(Path.GetFileName).Where(static f => int.TryParse(f, out var n) && n >= 0).Select(static f => int.Parse(f!)).Order()];
 
     private string PathOf(int number) => Path.Combine(directory, number.ToString());
 
