@@ -5,7 +5,7 @@ namespace SharpStack.TestKit;
 /// <summary>
 /// Tokens of fixed personas, for tests of one service that are not about Keystone: <c>admin</c> (admin on project admin), <c>demo</c> (member of project demo),
 /// <c>other</c> (member of project other), <c>reader</c> (reader on project demo), <c>nobody</c> (no role), <c>system</c> (admin on the system), <c>service</c> (admin and service on project service).
-/// The token is the persona's name.
+/// <c>ruled</c> is demo by an application credential that may list images and servers and show one of either. The token is the persona's name.
 /// </summary>
 public sealed class TestIdentities : ITokenValidator
 {
@@ -22,6 +22,15 @@ public sealed class TestIdentities : ITokenValidator
         ["reader"] = Identity("reader", DemoProject, "demo", "reader"),
         ["nobody"] = Identity("nobody", DemoProject, "demo"),
         ["service"] = Identity("service", ServiceProject, "service", "admin", "service", "member", "reader"),
+        ["ruled"] = Identity("demo", DemoProject, "demo", "member", "reader") with
+        {
+            ApplicationCredentialId = "ruled",
+            AccessRules =
+            [
+                new("1", "image", "GET", "/v2/images"), new("2", "image", "GET", "/v2/images/*"),
+                new("3", "compute", "GET", "/v2.1/servers"), new("4", "compute", "GET", "/v2.1/servers/{server_id}"),
+            ],
+        },
         ["system"] = Identity("system", null, null, "admin", "member", "reader") with { SystemScope = "all" },
     };
 
