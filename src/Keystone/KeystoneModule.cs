@@ -12,6 +12,7 @@ using SharpStack.Keystone.Assignments;
 using SharpStack.Keystone.Authentication;
 using SharpStack.Keystone.Catalog;
 using SharpStack.Keystone.Credentials;
+using SharpStack.Keystone.Directories;
 using SharpStack.Keystone.DomainConfigs;
 using SharpStack.Keystone.Domains;
 using SharpStack.Keystone.Ec2;
@@ -76,6 +77,9 @@ public sealed class KeystoneModule : IServiceModule
         services.AddSingleton(_ => new Answers(config));
         services.AddSingleton<ProjectQueries>();
         AddWithConfig<CatalogReader>();
+        services.AddSingleton<IIdentityDriver, LdapDriver>();
+        AddWithConfig<DirectoryRegistry>();
+        AddWithConfig<DirectoryIdentities>();
         AddWithConfig<TokenService>();
         services.AddSingleton<UserFinder>();
         services.AddSingleton<PasswordMethod>();

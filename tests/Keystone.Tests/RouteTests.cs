@@ -157,7 +157,7 @@ public partial class RouteTests
         }
     }
 
-    private static string BodyOf(string pattern) => pattern.EndsWith("/tags", StringComparison.Ordinal) ? """{"tags": []}"""
+    internal static string BodyOf(string pattern) => pattern.EndsWith("/tags", StringComparison.Ordinal) ? """{"tags": []}"""
         : Member(pattern) is { } member ? $$"""{"{{member}}": {"name": "x", "type": "x", "interface": "public", "service_id": "x", "url": "http://x", "description": "x", "blob": "x", "user_id": "x", "trustor_user_id": "x", "trustee_user_id": "y", "impersonation": false} }""" : "{}";
 
     private static string? Member(string pattern) => pattern.Split('/', StringSplitOptions.RemoveEmptyEntries) is ["v3", .. var parts] && parts.LastOrDefault(static p => p[0] != '{') is { } collection

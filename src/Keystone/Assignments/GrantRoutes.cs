@@ -19,7 +19,8 @@ internal sealed class GrantRoutes(KeystoneStore store, IdentityCache cache, Answ
     /// <summary>What a path means.</summary>
     private sealed record Path(string TargetType, string ActorType, bool Inherited);
 
-    private sealed record Grant(string TargetId, string ActorId, RoleRow? Role);
+    /// <param name="InDirectory">Whether the user or group is kept elsewhere.</param>
+    private sealed record Grant(string TargetId, string ActorId, RoleRow? Role, bool InDirectory);
 
     public void Map(ApiRoutes routes)
     {
@@ -55,16 +56,18 @@ internal sealed class GrantRoutes(KeystoneStore store, IdentityCache cache, Answ
         var actorId = context.Route(path.ActorType + "_id");
         string? actorDomain = null;
         var actorExists = false;
+        var inDirectory = false;
         if (path.ActorType == AssignmentRow.User)
         {
             var user = await snapshot.UserAsync(actorId, context.Aborted);
             (actorDomain, actorExists) = (user?.DomainId, user is not null);
+            inDirectory = user?.LocalId is not null;
         }
         else
         {
-            await using var db = store.Read();
-            actorDomain = await db.Groups().Where(g => g.Id == actorId).Select(static g => g.DomainId).FirstOrDefaultAsync(context.Aborted);
-            actorExists = actorDomain is not null;
+            var group = await snapshot.GroupAsync(actorId, context.Aborted);
+            (actorDomain, actorExists) = (group?.DomainId, group is not null);
+            inDirectory = group?.LocalId is not null;
         }
         var targetId = path.TargetType == AssignmentRow.System ? "all" : context.Route(path.TargetType + "_id");
         ProjectRow? target = null;
@@ -112,7 +115,7 @@ internal sealed class GrantRoutes(KeystoneStore store, IdentityCache cache, Answ
         {
             throw CloudException.BadRequest($"Role {role.Id} is a domain-specific role. Unable to use a domain-specific role in a system assignment.");
         }
-        return new(targetId, actorId, role);
+        return new(targetId, actorId, role, inDirectory);
     }
 
     private static IQueryable<AssignmentRow> Matching(IQueryable<AssignmentRow> assignments, Path path, Grant grant) =>
@@ -176,7 +179,7 @@ internal sealed class GrantRoutes(KeystoneStore store, IdentityCache cache, Answ
         {
             throw Fail.NotFound("role", grant.Role!.Id);
         }
-        if (!await (path.ActorType == AssignmentRow.User
+        if (!grant.InDirectory && !await (path.ActorType == AssignmentRow.User
             ? db.Users().AnyAsync(u => u.Id == grant.ActorId, cancellationToken)
             : db.Groups().AnyAsync(g => g.Id == grant.ActorId, cancellationToken)))
         {

@@ -5,13 +5,14 @@ using LinqToDB.Data;
 using SharpStack.Foundation;
 using SharpStack.Foundation.Http;
 using SharpStack.Foundation.Policy;
+using SharpStack.Keystone.Directories;
 using SharpStack.Keystone.Roles;
 using SharpStack.Keystone.Storage;
 
 namespace SharpStack.Keystone.Assignments;
 
 /// <summary><c>GET /v3/role_assignments</c>: who holds what, as granted or (<c>effective</c>) as it comes out after groups, inheritance and implication.</summary>
-internal sealed class RoleAssignmentRoutes(KeystoneStore store, IdentityCache cache, Answers answers)
+internal sealed class RoleAssignmentRoutes(KeystoneStore store, IdentityCache cache, DirectoryIdentities directories, Answers answers)
 {
     /// <summary>An assignment and, where it follows from another, what it follows from.</summary>
     private sealed record View(AssignmentRow Row)
@@ -45,6 +46,10 @@ internal sealed class RoleAssignmentRoutes(KeystoneStore store, IdentityCache ca
         await EnforceAsync(context, tree, filters.Project);
         Check(filters, tree, effective);
 
+        if (effective && directories.HasAny)
+        {
+            await ReadMembersAsync(filters, context.Aborted);
+        }
         await using var db = store.Read();
         var roles = await cache.Current.RolesAsync(context.Aborted);
         var scope = await ProjectsInScopeAsync(db, filters.Project, tree, context.Aborted);
@@ -91,6 +96,30 @@ internal sealed class RoleAssignmentRoutes(KeystoneStore store, IdentityCache ca
         if (reason is not null)
         {
             throw CloudException.BadRequest(reason);
+        }
+    }
+
+    /// <summary>Reads who is in the groups that directories keep, of those that have grants.</summary>
+    private async Task ReadMembersAsync(Filters filters, CancellationToken cancellationToken)
+    {
+        var snapshot = cache.Current;
+        if (filters.User is { } user)
+        {
+            await snapshot.UserAsync(user, cancellationToken);
+            return;
+        }
+        List<string> groups;
+        await using (var db = store.Read())
+        {
+            groups = await db.Assignments().Where(static a => a.ActorType == AssignmentRow.Group).Select(static a => a.ActorId).Distinct()
+                .Where(id => !db.Groups().Any(g => g.Id == id)).ToListAsync(cancellationToken);
+        }
+        foreach (var id in groups)
+        {
+            if (await snapshot.GroupAsync(id, cancellationToken) is { LocalId: not null } group)
+            {
+                await directories.UsersInGroupAsync(group, cancellationToken);
+            }
         }
     }
 
@@ -193,10 +222,18 @@ internal sealed class RoleAssignmentRoutes(KeystoneStore store, IdentityCache ca
         return [.. views.Distinct()];
     }
 
-    private static async Task<Directory> ReadNamesAsync(DataConnection db, List<View> views, RoleModel roles, CancellationToken cancellationToken)
+    private async Task<Directory> ReadNamesAsync(DataConnection db, List<View> views, RoleModel roles, CancellationToken cancellationToken)
     {
         var users = await InChunksAsync(Ids(AssignmentRow.User), chunk => db.Users().Where(u => chunk.Contains(u.Id)).ToListAsync(cancellationToken));
         var groups = await InChunksAsync(Ids(AssignmentRow.Group), chunk => db.Groups().Where(g => chunk.Contains(g.Id)).ToListAsync(cancellationToken));
+        foreach (var id in directories.HasAny ? Ids(AssignmentRow.User).Except(users.Select(static u => u.Id)).ToList() : [])
+        {
+            users.AddRange(await directories.UserAsync(id, cancellationToken) is { } user ? [user] : []);
+        }
+        foreach (var id in directories.HasAny ? Ids(AssignmentRow.Group).Except(groups.Select(static g => g.Id)).ToList() : [])
+        {
+            groups.AddRange(await directories.GroupAsync(id, cancellationToken) is { } group ? [group] : []);
+        }
         var targets = views.Where(static v => v.Row.TargetType != AssignmentRow.System).Select(static v => v.Row.TargetId).ToHashSet(StringComparer.Ordinal);
         var found = await InChunksAsync(targets, chunk => db.Projects().Where(p => chunk.Contains(p.Id)).ToListAsync(cancellationToken));
         var domainIds = users.Select(static u => u.DomainId).Concat(groups.Select(static g => g.DomainId)).Concat(found.Select(static p => p.DomainId))

@@ -51,6 +51,10 @@ internal sealed class Authenticator(
     public async Task<bool> VerifyPasswordAsync(string? userId, string password, CancellationToken cancellationToken) =>
         (await passwords.CompareAsync(userId, password, cancellationToken)).Matches;
 
+    /// <summary>The same for a user who may be kept in a directory.</summary>
+    public async Task<bool> VerifyPasswordAsync(UserRow? user, string password, CancellationToken cancellationToken) =>
+        (await passwords.CompareAsync(user, password, cancellationToken)).Matches;
+
     /// <summary>Takes one of the trust's uses. Of two at once that would both take the last one, one fails.</summary>
     public async Task ConsumeAsync(TrustRow trust, CancellationToken cancellationToken)
     {

@@ -8,6 +8,7 @@ using SharpStack.Foundation.Configuration;
 using SharpStack.Foundation.Http;
 using SharpStack.Foundation.Policy;
 using SharpStack.Foundation.Storage;
+using SharpStack.Keystone.Directories;
 using SharpStack.Keystone.Federation;
 using SharpStack.Keystone.Projects;
 using SharpStack.Keystone.Storage;
@@ -15,7 +16,8 @@ using SharpStack.Keystone.Users;
 
 namespace SharpStack.Keystone.Groups;
 
-internal sealed class GroupRoutes(KeystoneStore store, IdentityCache cache, UserRoutes users, Answers answers, ServiceConfig config)
+internal sealed class GroupRoutes(
+    KeystoneStore store, IdentityCache cache, UserRoutes users, DirectoryIdentities directories, Answers answers, ServiceConfig config)
 {
     private static readonly FrozenSet<string> Columns = FrozenSet.ToFrozenSet(["id", "name", "domain_id", "description", "links"]);
 
@@ -49,6 +51,25 @@ internal sealed class GroupRoutes(KeystoneStore store, IdentityCache cache, User
         json.WriteEndObject();
     }
 
+    /// <summary>Groups in memory, filtered by name as the database filters.</summary>
+    public static IEnumerable<GroupRow> Named(ApiContext context, IEnumerable<GroupRow> groups) =>
+        Answers.NameFilters(context).Aggregate(groups, static (left, filter) => left.Where(g => filter.Method switch
+        {
+            "contains" => g.NameKey.Contains(Names.Key(filter.Value), StringComparison.Ordinal),
+            "startswith" => g.NameKey.StartsWith(Names.Key(filter.Value), StringComparison.Ordinal),
+            "endswith" => g.NameKey.EndsWith(Names.Key(filter.Value), StringComparison.Ordinal),
+            _ => g.NameKey == Names.Key(filter.Value),
+        }));
+
+    /// <summary>Refuses (403) to change what a directory has.</summary>
+    private static void RequireWritable(GroupRow group, UserRow? user = null)
+    {
+        if (group.LocalId is not null || user?.LocalId is not null)
+        {
+            throw DirectoryIdentities.ReadOnly();
+        }
+    }
+
     public static async Task DeleteRowsAsync(DataConnection db, IReadOnlyCollection<string> ids, CancellationToken cancellationToken)
     {
         await db.Memberships().Where(m => ids.Contains(m.GroupId)).DeleteAsync(cancellationToken);
@@ -60,8 +81,7 @@ internal sealed class GroupRoutes(KeystoneStore store, IdentityCache cache, User
     private async Task<GroupRow> EnforcedAsync(ApiContext context)
     {
         var id = context.Route("group_id");
-        await using var db = store.Read();
-        var group = await db.Groups().FirstOrDefaultAsync(g => g.Id == id, context.Aborted);
+        var group = await cache.Current.GroupAsync(id, context.Aborted);
         context.Enforce(group is null ? PolicyTarget.Empty : PolicyTarget.Of(("target.group.id", group.Id), ("target.group.domain_id", group.DomainId)));
         return group ?? throw Fail.NotFound("group", id);
     }
@@ -70,8 +90,7 @@ internal sealed class GroupRoutes(KeystoneStore store, IdentityCache cache, User
     private async Task<(GroupRow Group, UserRow User)> EnforcedPairAsync(ApiContext context)
     {
         var (groupId, userId) = (context.Route("group_id"), context.Route("user_id"));
-        await using var db = store.Read();
-        var group = await db.Groups().FirstOrDefaultAsync(g => g.Id == groupId, context.Aborted);
+        var group = await cache.Current.GroupAsync(groupId, context.Aborted);
         var user = await cache.Current.UserAsync(userId, context.Aborted);
         context.Enforce(PolicyTarget.Of(("target.group.domain_id", group?.DomainId), ("target.user.domain_id", user?.DomainId)));
         return (group ?? throw Fail.NotFound("group", groupId), user ?? throw Fail.NotFound("user", userId));
@@ -80,9 +99,16 @@ internal sealed class GroupRoutes(KeystoneStore store, IdentityCache cache, User
     private async Task ListAsync(ApiContext context)
     {
         context.Enforce(PolicyTarget.Of(("target.group.domain_id", context.Identity.DomainId)));
+        var domain = directories.DomainOfList(context);
+        if (await directories.OfListAsync(domain, context.Aborted) is { } directory)
+        {
+            var found = await directories.GroupsAsync(directory, Answers.NameFilters(context), 0, context.Aborted);
+            await answers.CollectionAsync(context, "groups", answers.Page(context, found, static g => g.Id), Write);
+            return;
+        }
         await using var db = store.Read();
         var query = Answers.WhereName(context, db.Groups(), static g => g.NameKey);
-        if ((context.Identity.DomainId ?? context.Query["domain_id"]) is { } domain)
+        if (domain is not null)
         {
             query = query.Where(g => g.DomainId == domain);
         }
@@ -94,6 +120,10 @@ internal sealed class GroupRoutes(KeystoneStore store, IdentityCache cache, User
         context.Enforce();
         var body = await context.ReadMemberAsync("group");
         var domainId = body.Text("domain_id") ?? context.Identity.DomainId ?? defaultDomainId;
+        if (await directories.OfDomainAsync(domainId, context.Aborted) is not null)
+        {
+            throw DirectoryIdentities.ReadOnly();
+        }
         var name = body.Text("name")!.Trim();
         var group = new GroupRow
         {
@@ -122,6 +152,7 @@ internal sealed class GroupRoutes(KeystoneStore store, IdentityCache cache, User
     {
         var before = await EnforcedAsync(context);
         var body = await context.ReadMemberAsync("group", before.Id);
+        RequireWritable(before);
         if (body.Text("domain_id") is { } domain && domain != before.DomainId)
         {
             throw CloudException.BadRequest("Cannot change Domain ID");
@@ -151,6 +182,7 @@ internal sealed class GroupRoutes(KeystoneStore store, IdentityCache cache, User
     private async Task DeleteAsync(ApiContext context)
     {
         var group = await EnforcedAsync(context);
+        RequireWritable(group);
         await store.WriteAsync(db => DeleteRowsAsync(db, [group.Id], context.Aborted), context.Aborted);
         await context.NoContentAsync();
     }
@@ -158,6 +190,11 @@ internal sealed class GroupRoutes(KeystoneStore store, IdentityCache cache, User
     private async Task ListUsersAsync(ApiContext context)
     {
         var group = await EnforcedAsync(context);
+        if (group.LocalId is not null)
+        {
+            await users.WriteListAsync(context, await directories.UsersInGroupAsync(group, context.Aborted));
+            return;
+        }
         await using var db = store.Read();
         var query = Answers.WhereName(
             context,
@@ -169,6 +206,11 @@ internal sealed class GroupRoutes(KeystoneStore store, IdentityCache cache, User
     private async Task CheckUserAsync(ApiContext context)
     {
         var (group, user) = await EnforcedPairAsync(context);
+        if (group.LocalId is not null)
+        {
+            // Reads the members anew, and so knows them below.
+            await directories.UsersInGroupAsync(group, context.Aborted);
+        }
         await using var db = store.Read();
         if (!await db.Memberships().AnyAsync(m => m.GroupId == group.Id && m.UserId == user.Id, context.Aborted))
         {
@@ -180,6 +222,7 @@ internal sealed class GroupRoutes(KeystoneStore store, IdentityCache cache, User
     private async Task AddUserAsync(ApiContext context)
     {
         var (group, user) = await EnforcedPairAsync(context);
+        RequireWritable(group, user);
         var membership = new MembershipRow { GroupId = group.Id, UserId = user.Id };
         await store.WriteAsync(
             async db =>
@@ -204,6 +247,7 @@ internal sealed class GroupRoutes(KeystoneStore store, IdentityCache cache, User
     private async Task RemoveUserAsync(ApiContext context)
     {
         var (group, user) = await EnforcedPairAsync(context);
+        RequireWritable(group, user);
         var removed = await store.WriteAsync(
             db => db.Memberships().Where(m => m.GroupId == group.Id && m.UserId == user.Id).DeleteAsync(context.Aborted), context.Aborted);
         if (removed == 0)

@@ -5,6 +5,7 @@ using LinqToDB.Async;
 using SharpStack.Foundation;
 using SharpStack.Foundation.Configuration;
 using SharpStack.Foundation.Http;
+using SharpStack.Keystone.Directories;
 using SharpStack.Keystone.Storage;
 
 namespace SharpStack.Keystone;
@@ -93,6 +94,28 @@ internal sealed class Answers(ServiceConfig config)
         items.RemoveAt(limit);
         return asked is > 0 ? new(items, false, id.Compile()(items[^1])) : new(items, true, null);
     }
+
+    /// <summary>The same of what is in memory already.</summary>
+    public Page<T> Page<T>(ApiContext context, IEnumerable<T> items, Func<T, string> id)
+    {
+        var asked = context.Query.Limit();
+        var after = context.Query.Marker is { Length: > 0 } marker ? items.Where(i => string.CompareOrdinal(id(i), marker) > 0) : items;
+        var sorted = after.OrderBy(id, StringComparer.Ordinal).ToList();
+        var limit = asked is > 0 && (listLimit == 0 || asked < listLimit) ? asked.Value : listLimit;
+        if (limit == 0 || sorted.Count <= limit)
+        {
+            return new(sorted, false, null);
+        }
+        var page = sorted[..limit];
+        return asked is > 0 ? new(page, false, id(page[^1])) : new(page, true, null);
+    }
+
+    /// <summary>The filters of a list's names, for what is asked elsewhere than in the database.</summary>
+    public static IReadOnlyList<NameFilter> NameFilters(ApiContext context) =>
+    [
+        .. context.Query.Names.Where(static n => n == "name" || n.StartsWith("name__", StringComparison.Ordinal))
+            .Select(n => new NameFilter(n.Length == 4 ? "" : n[6..].TrimStart('i'), context.Query[n] ?? "")),
+    ];
 
     /// <summary>Filters by <c>name</c> as <see cref="Where"/> does, without regard to case.</summary>
     public static IQueryable<T> WhereName<T>(ApiContext context, IQueryable<T> query, Expression<Func<T, string?>> nameKey) =>

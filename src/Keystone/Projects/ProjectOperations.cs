@@ -7,6 +7,7 @@ using SharpStack.Foundation;
 using SharpStack.Foundation.Configuration;
 using SharpStack.Foundation.Storage;
 using SharpStack.Keystone.Catalog;
+using SharpStack.Keystone.Directories;
 using SharpStack.Keystone.DomainConfigs;
 using SharpStack.Keystone.Federation;
 using SharpStack.Keystone.Groups;
@@ -215,6 +216,7 @@ internal sealed class ProjectOperations(KeystoneStore store, ProjectQueries quer
         await db.ProjectEndpointGroups().Where(e => ids.Contains(e.ProjectId)).DeleteAsync(cancellationToken);
         await db.Limits().Where(l => ids.Contains(l.ProjectId) || ids.Contains(l.DomainId)).DeleteAsync(cancellationToken);
         await db.DomainConfigs().Where(c => ids.Contains(c.DomainId)).DeleteAsync(cancellationToken);
+        await db.IdMappings().Where(m => ids.Contains(m.DomainId)).DeleteAsync(cancellationToken);
         await db.Credentials().Where(c => ids.Contains(c.ProjectId!)).DeleteAsync(cancellationToken);
         await Delegations.DeleteOfProjectsAsync(db, ids, cancellationToken);
         await db.Users().Where(u => ids.Contains(u.DefaultProjectId!)).Set(static u => u.DefaultProjectId, (string?)null).UpdateAsync(cancellationToken);

@@ -5,6 +5,7 @@ using LinqToDB;
 using LinqToDB.Async;
 using LinqToDB.Data;
 using SharpStack.Keystone.Catalog;
+using SharpStack.Keystone.Directories;
 using SharpStack.Keystone.Federation;
 using SharpStack.Keystone.Roles;
 using SharpStack.Keystone.Tokens;
@@ -13,7 +14,8 @@ using SharpStack.Keystone.Users;
 namespace SharpStack.Keystone.Storage;
 
 /// <summary>Gives the snapshot of the current revision: what tokens need from the database, read once between two writes.</summary>
-internal sealed class IdentityCache(KeystoneStore store, CatalogReader catalogs, AccountRules accounts, FederatedGroups federated)
+internal sealed class IdentityCache(
+    KeystoneStore store, CatalogReader catalogs, AccountRules accounts, DirectoryIdentities directories, FederatedGroups federated, TimeProvider time)
 {
     private IdentitySnapshot? current;
 
@@ -23,11 +25,11 @@ internal sealed class IdentityCache(KeystoneStore store, CatalogReader catalogs,
         {
             var known = Volatile.Read(ref current);
             var revision = store.Revision;
-            if (known is not null && known.Revision == revision && !known.IsFull)
+            if (known is not null && known.Revision == revision && !known.IsFull && !known.IsStale)
             {
                 return known;
             }
-            var fresh = new IdentitySnapshot(store, catalogs, accounts, federated, revision);
+            var fresh = new IdentitySnapshot(store, catalogs, accounts, directories, federated, time, revision);
             Interlocked.CompareExchange(ref current, fresh, known);
             return Volatile.Read(ref current)!;
         }
@@ -38,7 +40,8 @@ internal sealed class IdentityCache(KeystoneStore store, CatalogReader catalogs,
 /// What was read since the last write: users, projects, roles, authorizations, the catalog and validated tokens. It only grows; a write makes the
 /// cache start a new one, so nothing in it needs to be invalidated. What is not found is not kept: guesses must not fill the memory.
 /// </summary>
-internal sealed class IdentitySnapshot(KeystoneStore store, CatalogReader catalogs, AccountRules accounts, FederatedGroups federated, long revision)
+internal sealed class IdentitySnapshot(
+    KeystoneStore store, CatalogReader catalogs, AccountRules accounts, DirectoryIdentities directories, FederatedGroups federated, TimeProvider time, long revision)
 {
     private const int MaxEntries = 50_000;
 
@@ -51,12 +54,16 @@ internal sealed class IdentitySnapshot(KeystoneStore store, CatalogReader catalo
     private RoleModel? roles;
     private ServiceCatalog? catalog;
     private int entries;
+    private long askedDirectoryAt;
 
     private readonly record struct TokenKey(ulong A, ulong B, ulong C, ulong D);
 
     public long Revision { get; } = revision;
 
     public bool IsFull => Volatile.Read(ref entries) > MaxEntries;
+
+    /// <summary>Whether some of it came from a directory, whose changes move no revision, and is too old to be believed.</summary>
+    public bool IsStale => Volatile.Read(ref askedDirectoryAt) is var at and not 0 && time.GetElapsedTime(at) > directories.Believed;
 
     /// <summary>A token validated before, by its digest: the cache holds no key to it.</summary>
     public Token? FindToken(string id) => tokens.GetValueOrDefault(KeyOf(id));
@@ -69,8 +76,12 @@ internal sealed class IdentitySnapshot(KeystoneStore store, CatalogReader catalo
         {
             return known;
         }
-        await using var db = store.Read();
-        return Keep(users, id, Effective(await db.Users().FirstOrDefaultAsync(u => u.Id == id, cancellationToken)));
+        UserRow? user;
+        await using (var db = store.Read())
+        {
+            user = Effective(await db.Users().FirstOrDefaultAsync(u => u.Id == id, cancellationToken));
+        }
+        return Keep(users, id, user ?? FromDirectory(directories.HasAny ? await directories.UserAsync(id, cancellationToken) : null));
     }
 
     public async ValueTask<UserRow?> UserByNameAsync(string domainId, string name, CancellationToken cancellationToken)
@@ -80,9 +91,31 @@ internal sealed class IdentitySnapshot(KeystoneStore store, CatalogReader catalo
         {
             return known;
         }
-        await using var db = store.Read();
-        return Keep(
-            usersByName, key, Effective(await db.Users().FirstOrDefaultAsync(u => u.DomainId == key.DomainId && u.NameKey == key.NameKey, cancellationToken)));
+        UserRow? user;
+        await using (var db = store.Read())
+        {
+            user = Effective(await db.Users().FirstOrDefaultAsync(u => u.DomainId == key.DomainId && u.NameKey == key.NameKey, cancellationToken));
+        }
+        return Keep(usersByName, key, user ?? FromDirectory(directories.HasAny ? await directories.UserByNameAsync(domainId, name, cancellationToken) : null));
+    }
+
+    public async ValueTask<GroupRow?> GroupAsync(string id, CancellationToken cancellationToken)
+    {
+        GroupRow? group;
+        await using (var db = store.Read())
+        {
+            group = await db.Groups().FirstOrDefaultAsync(g => g.Id == id, cancellationToken);
+        }
+        return group ?? (directories.HasAny ? await directories.GroupAsync(id, cancellationToken) : null);
+    }
+
+    private UserRow? FromDirectory(UserRow? user)
+    {
+        if (user is not null)
+        {
+            Interlocked.CompareExchange(ref askedDirectoryAt, time.GetTimestamp(), 0);
+        }
+        return user;
     }
 
     private UserRow? Effective(UserRow? user) => user is null ? null : accounts.Effective(user);

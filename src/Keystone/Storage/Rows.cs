@@ -46,6 +46,9 @@ internal sealed record UserRow
     /// <summary>The last log-in, where inactive users are disabled.</summary>
     [Column("last_active_at")]
     public long? LastActiveAt { get; init; }
+
+    /// <summary>What the directory calls a user who is kept there; null for the users of this table.</summary>
+    public string? LocalId { get; init; }
 }
 
 [Table("passwords")]
@@ -91,6 +94,9 @@ internal sealed record GroupRow
 
     [Column("extra")]
     public string Extra { get; init; } = "{}";
+
+    /// <summary>What the directory calls a group that is kept there; null for the groups of this table.</summary>
+    public string? LocalId { get; init; }
 }
 
 [Table("memberships")]

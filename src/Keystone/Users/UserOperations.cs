@@ -6,6 +6,7 @@ using LinqToDB.Data;
 using SharpStack.Foundation;
 using SharpStack.Foundation.Storage;
 using SharpStack.Keystone.Authentication;
+using SharpStack.Keystone.Directories;
 using SharpStack.Keystone.Federation;
 using SharpStack.Keystone.Projects;
 using SharpStack.Keystone.Storage;
@@ -17,7 +18,8 @@ namespace SharpStack.Keystone.Users;
 internal sealed record UserView(UserRow Row, long? PasswordExpiresAt);
 
 internal sealed class UserOperations(
-    KeystoneStore store, IdentityCache cache, Authenticator authenticator, PasswordRules passwords, AccountRules accounts, RevocationIndex revocations, TimeProvider time)
+    KeystoneStore store, IdentityCache cache, Authenticator authenticator, PasswordRules passwords, AccountRules accounts, DirectoryIdentities directories, RevocationIndex revocations,
+    TimeProvider time)
 {
     private static readonly FrozenSet<string> Columns =
         FrozenSet.ToFrozenSet(["id", "name", "domain_id", "enabled", "default_project_id", "password", "options", "links", "federated", "password_expires_at"]);
@@ -32,8 +34,14 @@ internal sealed class UserOperations(
 
     public async Task<UserView?> FindAsync(string id, CancellationToken cancellationToken)
     {
-        await using var db = store.Read();
-        return await Views(db).FirstOrDefaultAsync(u => u.Row.Id == id, cancellationToken) is { } view ? Effective(view) : null;
+        await using (var db = store.Read())
+        {
+            if (await Views(db).FirstOrDefaultAsync(u => u.Row.Id == id, cancellationToken) is { } view)
+            {
+                return Effective(view);
+            }
+        }
+        return await directories.UserAsync(id, cancellationToken) is { } other ? new(other, null) : null;
     }
 
     public async Task<UserRow> GetAsync(string id, CancellationToken cancellationToken) =>
@@ -43,6 +51,7 @@ internal sealed class UserOperations(
     public async Task<UserView> CreateAsync(JsonElement body, string domainId, CancellationToken cancellationToken)
     {
         await RequireDomainAsync(domainId, cancellationToken);
+        await RequireWritableAsync(domainId, cancellationToken);
         await CheckDefaultProjectAsync(body.Text("default_project_id"), cancellationToken);
         var name = body.Text("name")!.Trim();
         var user = new UserRow
@@ -77,6 +86,10 @@ internal sealed class UserOperations(
     public async Task<UserView> UpdateAsync(string id, JsonElement body, CancellationToken cancellationToken)
     {
         var before = await GetAsync(id, cancellationToken);
+        if (before.LocalId is not null)
+        {
+            throw DirectoryIdentities.ReadOnly();
+        }
         if (body.Text("domain_id") is { } domain && domain != before.DomainId)
         {
             throw CloudException.BadRequest("Cannot change Domain ID");
@@ -125,7 +138,7 @@ internal sealed class UserOperations(
     public async Task ChangePasswordAsync(string id, string original, string password, CancellationToken cancellationToken)
     {
         var user = await cache.Current.UserAsync(id, cancellationToken);
-        var matches = await authenticator.VerifyPasswordAsync(user?.Id, original, cancellationToken);
+        var matches = await authenticator.VerifyPasswordAsync(user, original, cancellationToken);
         if (user is not null)
         {
             await accounts.CheckAsync(user.Id, matches, cancellationToken);
@@ -133,6 +146,10 @@ internal sealed class UserOperations(
         if (!matches || user is not { Enabled: true } || await cache.Current.DomainAsync(user.DomainId, cancellationToken) is not { Enabled: true })
         {
             throw CloudException.Unauthorized();
+        }
+        if (user.LocalId is not null)
+        {
+            throw DirectoryIdentities.ReadOnly();
         }
         List<PasswordRow> former;
         await using (var db = store.Read())
@@ -151,7 +168,10 @@ internal sealed class UserOperations(
 
     public async Task DeleteAsync(string id, CancellationToken cancellationToken)
     {
-        await GetAsync(id, cancellationToken);
+        if ((await GetAsync(id, cancellationToken)).LocalId is not null)
+        {
+            throw DirectoryIdentities.ReadOnly();
+        }
         await store.WriteAsync(db => DeleteRowsAsync(db, [id], cancellationToken), cancellationToken);
     }
 
@@ -184,6 +204,14 @@ internal sealed class UserOperations(
     {
         await using var db = store.Read();
         await ProjectQueries.RequireDomainAsync(db, domainId, cancellationToken);
+    }
+
+    private async Task RequireWritableAsync(string domainId, CancellationToken cancellationToken)
+    {
+        if (await directories.OfDomainAsync(domainId, cancellationToken) is not null)
+        {
+            throw DirectoryIdentities.ReadOnly();
+        }
     }
 
     private static string OptionsAfter(UserRow user, JsonElement body) =>

@@ -6,13 +6,15 @@ using SharpStack.Foundation.Configuration;
 using SharpStack.Foundation.Http;
 using SharpStack.Foundation.Policy;
 using SharpStack.Foundation.Storage;
+using SharpStack.Keystone.Directories;
 using SharpStack.Keystone.Groups;
 using SharpStack.Keystone.Projects;
 using SharpStack.Keystone.Storage;
 
 namespace SharpStack.Keystone.Users;
 
-internal sealed class UserRoutes(UserOperations users, ProjectQueries projects, KeystoneStore store, Answers answers, ServiceConfig config)
+internal sealed class UserRoutes(
+    UserOperations users, ProjectQueries projects, DirectoryIdentities directories, KeystoneStore store, Answers answers, ServiceConfig config)
 {
     private static readonly JsonSchema Create = JsonSchema.Object(
         true,
@@ -75,15 +77,17 @@ internal sealed class UserRoutes(UserOperations users, ProjectQueries projects, 
     private async Task ListAsync(ApiContext context)
     {
         context.Enforce(PolicyTarget.Of(("target.domain_id", context.Identity.DomainId)));
+        var domain = directories.DomainOfList(context);
+        if (await directories.OfListAsync(domain, context.Aborted) is { } directory)
+        {
+            await WriteListAsync(context, await directories.UsersAsync(directory, Answers.NameFilters(context), 0, context.Aborted));
+            return;
+        }
         await using var db = store.Read();
         var query = Answers.WhereName(context, UserOperations.Views(db), static u => u.Row.NameKey);
-        if (context.Identity.DomainId is { } own)
+        foreach (var one in ((string?[])[domain, context.Query["domain_id"]]).OfType<string>().Distinct())
         {
-            query = query.Where(u => u.Row.DomainId == own);
-        }
-        if (context.Query["domain_id"] is { } domain)
-        {
-            query = query.Where(u => u.Row.DomainId == domain);
+            query = query.Where(u => u.Row.DomainId == one);
         }
         if (context.Query.Flag("enabled") is { } enabled)
         {
@@ -97,6 +101,15 @@ internal sealed class UserRoutes(UserOperations users, ProjectQueries projects, 
     {
         var page = await answers.PageAsync(context, ExpiryFilter.Apply(context, query), static u => u.Row.Id);
         await answers.CollectionAsync(context, "users", page with { Items = [.. page.Items.Select(users.Effective)] }, Write);
+    }
+
+    /// <summary>The same of users that a directory gave, whose names are filtered already.</summary>
+    public async Task WriteListAsync(ApiContext context, IReadOnlyList<UserRow> found)
+    {
+        var enabled = context.Query.Flag("enabled");
+        // A directory knows no end of passwords: the filter finds none.
+        var asked = context.Query.Has("password_expires_at") ? [] : found.Where(u => enabled is null || u.Enabled == enabled).Select(static u => new UserView(u, null));
+        await answers.CollectionAsync(context, "users", answers.Page(context, asked, static u => u.Row.Id), Write);
     }
 
     private async Task CreateAsync(ApiContext context)
@@ -139,7 +152,14 @@ internal sealed class UserRoutes(UserOperations users, ProjectQueries projects, 
 
     private async Task ListGroupsAsync(ApiContext context)
     {
-        var id = (await EnforcedAsync(context)).Row.Id;
+        var user = (await EnforcedAsync(context)).Row;
+        var id = user.Id;
+        if (user.LocalId is not null)
+        {
+            var groups = await directories.GroupsOfUserAsync(user, context.Aborted);
+            await answers.CollectionAsync(context, "groups", answers.Page(context, GroupRoutes.Named(context, groups), static g => g.Id), GroupRoutes.Write);
+            return;
+        }
         await using var db = store.Read();
         var query = Answers.WhereName(
             context, db.Groups().Where(g => db.Memberships().Any(m => m.UserId == id && m.GroupId == g.Id)), static g => g.NameKey);

@@ -26,6 +26,14 @@ public class PolicyDefaultsTests
         Assert.True(differing.Count == 0, string.Join('\n', differing));
     }
 
+    [Fact]
+    public void No_rule_of_openstacks_is_missing()
+    {
+        var missing = Read().Select(static r => r.Name).Except(KeystonePolicies.Defaults.Select(static r => r.Name)).ToList();
+
+        Assert.True(missing.Count == 0, string.Join(' ', missing));
+    }
+
     private static IEnumerable<Listed> Read() =>
         from line in Resources.Lines("identity-rules")
         let parts = line.Split('|', StringSplitOptions.TrimEntries)
