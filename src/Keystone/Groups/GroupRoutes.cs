@@ -198,9 +198,9 @@ internal sealed class GroupRoutes(
         await using var db = store.Read();
         var query = Answers.WhereName(
             context,
-            UserOperations.Views(db).Where(u => db.Memberships().Any(m => m.GroupId == group.Id && m.UserId == u.Row.Id)),
-            static u => u.Row.NameKey);
-        await users.WriteListAsync(context, query);
+            db.Users().Where(u => db.Memberships().Any(m => m.GroupId == group.Id && m.UserId == u.Id)),
+            static u => u.NameKey);
+        await users.WriteListAsync(context, db, query);
     }
 
     private async Task CheckUserAsync(ApiContext context)

@@ -1,14 +1,17 @@
 using System.Globalization;
+using LinqToDB;
+using LinqToDB.Data;
 using SharpStack.Foundation;
 using SharpStack.Foundation.Http;
 using SharpStack.Foundation.Storage;
+using SharpStack.Keystone.Storage;
 
 namespace SharpStack.Keystone.Users;
 
 /// <summary><c>?password_expires_at=lt:2026-01-31T00:00:00Z</c>: users by when their password ends.</summary>
 internal static class ExpiryFilter
 {
-    public static IQueryable<UserView> Apply(ApiContext context, IQueryable<UserView> query)
+    public static IQueryable<UserRow> Apply(ApiContext context, DataConnection db, IQueryable<UserRow> query)
     {
         foreach (var text in context.Query.All("password_expires_at"))
         {
@@ -22,17 +25,19 @@ internal static class ExpiryFilter
                     + "The client is assumed to be in error.");
             }
             var at = Timestamps.ToMicroseconds(instant);
-            query = comparison switch
+            var current = db.Passwords().Where(p => !db.Passwords().Any(q => q.UserId == p.UserId && q.Id > p.Id));
+            var ending = comparison switch
             {
-                "lt" => query.Where(u => u.PasswordExpiresAt < at),
-                "lte" => query.Where(u => u.PasswordExpiresAt <= at),
-                "gt" => query.Where(u => u.PasswordExpiresAt > at),
-                "gte" => query.Where(u => u.PasswordExpiresAt >= at),
-                "eq" => query.Where(u => u.PasswordExpiresAt == at),
-                "neq" => query.Where(u => u.PasswordExpiresAt != null && u.PasswordExpiresAt != at),
+                "lt" => current.Where(p => p.ExpiresAt < at),
+                "lte" => current.Where(p => p.ExpiresAt <= at),
+                "gt" => current.Where(p => p.ExpiresAt > at),
+                "gte" => current.Where(p => p.ExpiresAt >= at),
+                "eq" => current.Where(p => p.ExpiresAt == at),
+                "neq" => current.Where(p => p.ExpiresAt != null && p.ExpiresAt != at),
                 _ => throw CloudException.BadRequest(
                     $"The given operator {comparison} is not valid. It must be one of the following: 'eq', 'neq', 'lt', 'lte', 'gt', or 'gte'."),
             };
+            query = query.Where(u => ending.Any(p => p.UserId == u.Id));
         }
         return query;
     }

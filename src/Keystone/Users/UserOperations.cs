@@ -24,21 +24,29 @@ internal sealed class UserOperations(
     private static readonly FrozenSet<string> Columns =
         FrozenSet.ToFrozenSet(["id", "name", "domain_id", "enabled", "default_project_id", "password", "options", "links", "federated", "password_expires_at"]);
 
-    public static IQueryable<UserView> Views(DataConnection db) =>
-        from u in db.Users()
-        select new UserView(
-            u, db.Passwords().Where(p => p.UserId == u.Id).OrderByDescending(static p => p.Id).Select(static p => p.ExpiresAt).FirstOrDefault());
-
-    /// <summary>The user as the API shows it.</summary>
-    public UserView Effective(UserView view) => view with { Row = accounts.Effective(view.Row) };
+    /// <summary>Adds when the current passwords end, in one query for each few hundred users: within the query of a list it would be asked of all of them.</summary>
+    public async Task<List<UserView>> ViewsAsync(DataConnection db, IReadOnlyList<UserRow> rows, CancellationToken cancellationToken)
+    {
+        var expiries = new Dictionary<string, long?>(StringComparer.Ordinal);
+        foreach (var chunk in rows.Select(static r => r.Id).Chunk(500))
+        {
+            // The newest comes last and stays.
+            foreach (var password in await db.Passwords().Where(p => chunk.Contains(p.UserId)).OrderBy(static p => p.Id)
+                .Select(static p => new { p.UserId, p.ExpiresAt }).ToListAsync(cancellationToken))
+            {
+                expiries[password.UserId] = password.ExpiresAt;
+            }
+        }
+        return [.. rows.Select(row => new UserView(accounts.Effective(row), expiries.GetValueOrDefault(row.Id)))];
+    }
 
     public async Task<UserView?> FindAsync(string id, CancellationToken cancellationToken)
     {
         await using (var db = store.Read())
         {
-            if (await Views(db).FirstOrDefaultAsync(u => u.Row.Id == id, cancellationToken) is { } view)
+            if (await db.Users().FirstOrDefaultAsync(u => u.Id == id, cancellationToken) is { } row)
             {
-                return Effective(view);
+                return (await ViewsAsync(db, [row], cancellationToken))[0];
             }
         }
         return await directories.UserAsync(id, cancellationToken) is { } other ? new(other, null) : null;

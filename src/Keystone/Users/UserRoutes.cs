@@ -1,6 +1,7 @@
 using System.Text.Json;
 using LinqToDB;
 using LinqToDB.Async;
+using LinqToDB.Data;
 using SharpStack.Foundation;
 using SharpStack.Foundation.Configuration;
 using SharpStack.Foundation.Http;
@@ -84,23 +85,24 @@ internal sealed class UserRoutes(
             return;
         }
         await using var db = store.Read();
-        var query = Answers.WhereName(context, UserOperations.Views(db), static u => u.Row.NameKey);
+        var query = Answers.WhereName(context, db.Users(), static u => u.NameKey);
         foreach (var one in ((string?[])[domain, context.Query["domain_id"]]).OfType<string>().Distinct())
         {
-            query = query.Where(u => u.Row.DomainId == one);
+            query = query.Where(u => u.DomainId == one);
         }
         if (context.Query.Flag("enabled") is { } enabled)
         {
-            query = query.Where(u => u.Row.Enabled == enabled);
+            query = query.Where(u => u.Enabled == enabled);
         }
-        await WriteListAsync(context, query);
+        await WriteListAsync(context, db, query);
     }
 
     /// <summary>Writes a page of users, filtered by <c>password_expires_at</c> too.</summary>
-    public async Task WriteListAsync(ApiContext context, IQueryable<UserView> query)
+    public async Task WriteListAsync(ApiContext context, DataConnection db, IQueryable<UserRow> query)
     {
-        var page = await answers.PageAsync(context, ExpiryFilter.Apply(context, query), static u => u.Row.Id);
-        await answers.CollectionAsync(context, "users", page with { Items = [.. page.Items.Select(users.Effective)] }, Write);
+        var page = await answers.PageAsync(context, ExpiryFilter.Apply(context, db, query), static u => u.Id);
+        var views = await users.ViewsAsync(db, page.Items, context.Aborted);
+        await answers.CollectionAsync(context, "users", new Page<UserView>(views, page.Truncated, page.NextMarker), Write);
     }
 
     /// <summary>The same of users that a directory gave, whose names are filtered already.</summary>
