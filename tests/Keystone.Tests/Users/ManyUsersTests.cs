@@ -38,7 +38,7 @@ public class ManyUsersTests(ITestOutputHelper output)
             times.Sort();
             output.WriteLine($"GET /v3/users?{query} of {Count} users: least {times[0]:0.0} ms, median {times[times.Count / 2]:0.0} ms");
             // Reading all of them takes hundreds of milliseconds; the least is what the others on the machine leave it.
-            Assert.True(times[0] < 20, $"{query} took {times[0]} ms at best");
+            Assert.True(times[0] < 100, $"{query} took {times[0]} ms at best");
         }
     }
 
