@@ -1,6 +1,7 @@
 using SharpStack.Audit;
 using SharpStack.Cloud;
 using SharpStack.CommandLine;
+using SharpStack.Database;
 using SharpStack.Doctor;
 using SharpStack.Lab;
 using SharpStack.Labs;
@@ -37,8 +38,8 @@ try
             Console.CancelKeyPress += Interrupt;
             return await new LabCommand(words, time).RunAsync(interrupted.Token);
         case ["db", .. var words]:
-            await DatabaseCommand.RunAsync(words, Console.Out, time);
-            return 0;
+            Console.CancelKeyPress += Interrupt;
+            return await DatabaseCommand.RunAsync(words, Console.Out, time, interrupted.Token);
         case ["config", .. var words]:
             ConfigCommand.Run(words, time);
             return 0;

@@ -127,12 +127,12 @@ internal sealed class ConductorService(
             report.Id,
             async (session, instance) =>
             {
-                if (instance.Host != report.Host)
+                accepted = instance.Host == report.Host;
+                if (!accepted)
                 {
                     return false;
                 }
 
-                accepted = true;
                 var pending = await session.PendingActionAsync(instance.Uuid, cancellationToken);
                 if (report.ActionId is not null)
                 {

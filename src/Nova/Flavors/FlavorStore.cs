@@ -53,7 +53,7 @@ internal sealed class FlavorStore(NovaStore store)
         }
         catch (UniqueConstraintException failure)
         {
-            throw failure.Message.Contains("flavor_id", StringComparison.Ordinal)
+            throw failure.Constraint.Contains("flavor_id", StringComparison.Ordinal)
                 ? CloudException.Conflict($"Flavor with ID {flavor.FlavorId} already exists.")
                 : CloudException.Conflict($"Flavor with name {flavor.Name} already exists.");
         }

@@ -90,7 +90,7 @@ internal sealed class HypervisorRoutes(NovaStore store, HostRegistry hosts)
                 throw CloudException.BadRequest("Paging over hypervisors with the hypervisor_hostname_pattern query parameter is not supported.");
             }
 
-            query = query.Where(entry => entry.Node.HypervisorHostname.Contains(pattern));
+            query = query.Where(entry => entry.Node.HypervisorHostname.ToLower().Contains(pattern.ToLowerInvariant()));
         }
         else if (paged && context.Query.Marker is { } marker)
         {
@@ -200,7 +200,7 @@ internal sealed class HypervisorRoutes(NovaStore store, HostRegistry hosts)
     private static async Task<List<Entry>> MatchingAsync(ApiContext context, NovaSession session)
     {
         var pattern = context.Route("id");
-        var entries = await Query(session).Where(entry => entry.Node.HypervisorHostname.Contains(pattern)).ToListAsync(context.Aborted);
+        var entries = await Query(session).Where(entry => entry.Node.HypervisorHostname.ToLower().Contains(pattern.ToLowerInvariant())).ToListAsync(context.Aborted);
         return entries.Count > 0 ? entries : throw CloudException.NotFound($"No hypervisor matching '{pattern}' could be found.");
     }
 

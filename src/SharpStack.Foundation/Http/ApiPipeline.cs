@@ -132,6 +132,14 @@ internal sealed partial class ApiPipeline
         {
             http.Abort();
         }
+        catch (Exception failure) when (IsOutage(failure))
+        {
+            await FailAsync(http, CloudException.Unavailable("The database does not answer; try again in a while.", inner: failure), requestId);
+        }
+        catch (Exception failure) when (IsUnstorable(failure))
+        {
+            await FailAsync(http, CloudException.BadRequest("A text of the request is too long, or holds a character that cannot be stored (NUL)."), requestId);
+        }
         catch (BadHttpRequestException failure)
         {
             await FailAsync(http, new CloudException((ErrorKind)failure.StatusCode, failure.Message), requestId);
@@ -174,6 +182,14 @@ internal sealed partial class ApiPipeline
             : AccessRule.Allow(identity.AccessRules, api.ServiceType, http.Request.Method, http.Request.Path.Value!) ? identity
             : null;
     }
+
+    /// <summary>A database that went away outside a statement, such as before the first one; what the storage sees it tells itself.</summary>
+    private static bool IsOutage(Exception? failure) =>
+        failure is System.Data.Common.DbException { IsTransient: true } || (failure is not (null or CloudException) && IsOutage(failure.InnerException));
+
+    /// <summary>SQL's own codes for a text that is too long or has a NUL in it, which only some engines refuse.</summary>
+    private static bool IsUnstorable(Exception? failure) =>
+        failure is System.Data.Common.DbException { SqlState: "22001" or "22021" or "22P05" } || (failure is not (null or CloudException) && IsUnstorable(failure.InnerException));
 
     private Task UnroutedAsync(HttpContext http) =>
         throw CloudException.NotFound("The resource could not be found.");

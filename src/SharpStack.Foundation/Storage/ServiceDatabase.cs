@@ -20,7 +20,7 @@ namespace SharpStack.Foundation.Storage;
 /// </summary>
 public sealed partial class ServiceDatabase : IAsyncDisposable
 {
-    private const string VersionTableName = "schema_version";
+    internal const string VersionTableName = "schema_version";
     private static readonly TimeSpan FirstBackOff = TimeSpan.FromMilliseconds(5);
     private static readonly TimeSpan LongestBackOff = TimeSpan.FromMilliseconds(500);
 
@@ -213,6 +213,35 @@ public sealed partial class ServiceDatabase : IAsyncDisposable
     /// <summary>The versions that the database has had, in order.</summary>
     public IReadOnlyList<long> AppliedVersions() => OnConnection(Applied);
 
+    /// <summary>Looks at connection, schema and the server's settings; what is wrong is said in words, with the remedy.</summary>
+    public DatabaseReport Check()
+    {
+        try
+        {
+            return OnConnection(connection =>
+            {
+                var problems = new List<string>();
+                var (applied, known) = (Applied(connection), KnownVersions());
+                if (applied.Except(known).LastOrDefault() is > 0 and var unknown)
+                {
+                    problems.Add($"the schema has version {unknown}, which this program does not know: a newer release upgraded it, run that one");
+                }
+
+                if (known.Except(applied).ToArray() is { Length: > 0 } pending)
+                {
+                    problems.Add($"the schema lacks version {string.Join(", ", pending)}: run 'sharpstack db sync', or start the service");
+                }
+
+                problems.AddRange(engine.Check(connection));
+                return new DatabaseReport(engine.Version(connection), applied.DefaultIfEmpty(0).Max(), NewestMigration(), problems);
+            });
+        }
+        catch (CloudException failure)
+        {
+            return new DatabaseReport("", 0, NewestMigration(), [failure is DatabaseUnavailableException ? $"{Url} does not answer: {failure.InnerException!.Message}" : failure.Message]);
+        }
+    }
+
     public async ValueTask DisposeAsync()
     {
         await engine.DisposeAsync();
@@ -281,6 +310,19 @@ public sealed partial class ServiceDatabase : IAsyncDisposable
         engine.ClearPool();
     }
 
+    /// <summary>Opens a connection again whose server went away.</summary>
+    internal void Reopen(DbConnection connection)
+    {
+        try
+        {
+            connection.Open();
+        }
+        catch (Exception failure) when (Classify(failure) == DatabaseFailure.Unavailable)
+        {
+            throw Unavailable(failure);
+        }
+    }
+
     /// <summary>Opens a connection again whose server went away, and waits for it where requests are to wait.</summary>
     internal async Task ReopenAsync(DbConnection connection, CancellationToken cancellationToken)
     {
@@ -291,8 +333,12 @@ public sealed partial class ServiceDatabase : IAsyncDisposable
                 await connection.OpenAsync(cancellationToken);
                 return;
             }
-            catch (Exception failure) when (settings.UseReconnect && Classify(failure) == DatabaseFailure.Unavailable && Again(DatabaseFailure.Unavailable, attempt))
+            catch (Exception failure) when (Classify(failure) == DatabaseFailure.Unavailable)
             {
+                if (!settings.UseReconnect || !Again(DatabaseFailure.Unavailable, attempt))
+                {
+                    throw Unavailable(failure);
+                }
             }
 
             await Task.Delay(ReconnectWait(attempt), Clock, cancellationToken);
@@ -478,3 +524,10 @@ public sealed partial class ServiceDatabase : IAsyncDisposable
     }
 #pragma warning restore CS0618
 }
+
+/// <summary>What <see cref="ServiceDatabase.Check"/> found.</summary>
+/// <param name="Server">The engine and its version; empty where it does not answer.</param>
+/// <param name="Current">The schema's version.</param>
+/// <param name="Newest">The program's.</param>
+/// <param name="Problems">What is wrong and what to do; empty where all is well.</param>
+public sealed record DatabaseReport(string Server, long Current, long Newest, IReadOnlyList<string> Problems);

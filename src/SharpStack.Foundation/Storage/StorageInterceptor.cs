@@ -56,7 +56,7 @@ internal sealed class StorageInterceptor(ServiceDatabase database) : CommandInte
             {
                 database.ForgetConnections(failure);
                 command.Connection!.Close();
-                command.Connection.Open();
+                database.Reopen(command.Connection);
             }
         }
     }

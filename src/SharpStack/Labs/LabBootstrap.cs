@@ -1,5 +1,6 @@
 using SharpStack.Cloud;
 using SharpStack.CommandLine;
+using SharpStack.Database;
 using SharpStack.Keystone;
 using SharpStack.Serve;
 

@@ -64,8 +64,9 @@ internal sealed partial class MariaDbEngine : StorageEngine
         builder.SslCert = url.Parameter("ssl_cert") ?? "";
         builder.SslKey = url.Parameter("ssl_key") ?? "";
         connectionString = builder.ToString();
-        // Without the old mode utf8 is whole UTF-8, in the translation of ordinal comparisons too.
-        var session = $"SET SESSION old_mode = '', SESSION sql_mode = {(settings.SqlMode.Length == 0 ? "@@global.sql_mode" : $"'{settings.SqlMode.Replace("'", "''", StringComparison.Ordinal)}'")}";
+        // Without the old mode utf8 is whole UTF-8, in the translation of ordinal comparisons too. An update's expressions see the row as it was, as in standard SQL.
+        var mode = settings.SqlMode.Length == 0 ? "@@global.sql_mode" : $"'{settings.SqlMode.Replace("'", "''", StringComparison.Ordinal)}'";
+        var session = $"SET SESSION old_mode = '', SESSION sql_mode = concat_ws(',', nullif({mode}, ''), 'SIMULTANEOUS_ASSIGNMENT')";
         source = new MySqlDataSourceBuilder(connectionString).UseConnectionOpenedCallback(async (context, cancellationToken) =>
         {
             if (context.Conditions.HasFlag(MySqlConnectionOpenedConditions.New))
@@ -82,6 +83,27 @@ internal sealed partial class MariaDbEngine : StorageEngine
     public override string MigrationConnectionString => new MySqlConnectionStringBuilder(connectionString) { Pooling = false, DefaultCommandTimeout = 0 }.ToString();
 
     public override string TableExistsSql => "SELECT count(*) FROM information_schema.tables WHERE table_schema = database() AND table_name = @name";
+
+    public override string ColumnsSql =>
+        """
+        SELECT c.table_name, c.column_name, c.column_type FROM information_schema.columns c
+        JOIN information_schema.tables t ON t.table_schema = c.table_schema AND t.table_name = c.table_name AND t.table_type = 'BASE TABLE'
+        WHERE c.table_schema = database() ORDER BY c.table_name, c.ordinal_position
+        """;
+
+    public override string ForeignKeysSql =>
+        "SELECT DISTINCT table_name, referenced_table_name FROM information_schema.referential_constraints WHERE constraint_schema = database() AND table_name <> referenced_table_name";
+
+    public override string IdentityColumnsSql =>
+        "SELECT table_name, column_name FROM information_schema.columns WHERE table_schema = database() AND extra LIKE '%auto_increment%'";
+
+    public override string Quote(string name) => $"`{name.Replace("`", "``", StringComparison.Ordinal)}`";
+
+    public override Task<long> LastIdentityAsync(DbConnection connection, DbTransaction transaction, string table, string column, CancellationToken cancellationToken) =>
+        NumberAsync(connection, transaction, "SELECT coalesce(auto_increment, 1) - 1 FROM information_schema.tables WHERE table_schema = database() AND table_name = @n0", cancellationToken, table);
+
+    public override Task SetIdentityAsync(DbConnection connection, string table, string column, long last, CancellationToken cancellationToken) =>
+        NumberAsync(connection, null, $"ALTER TABLE {Quote(table)} AUTO_INCREMENT = {last + 1}", cancellationToken);
 
     public override DbConnection CreateConnection() => source.CreateConnection();
 
@@ -106,10 +128,11 @@ internal sealed partial class MariaDbEngine : StorageEngine
             (MySqlErrorCode)1047 or (MySqlErrorCode)1927 or (MySqlErrorCode)2002 or (MySqlErrorCode)2003 or (MySqlErrorCode)2006 or (MySqlErrorCode)2013
                 or (MySqlErrorCode)2055 => DatabaseFailure.Unavailable,
             _ when server.InnerException is IOException or System.Net.Sockets.SocketException or TimeoutException => DatabaseFailure.Unavailable,
-            _ when server.IsTransient || server.Message.StartsWith("Connect Timeout", StringComparison.Ordinal) => DatabaseFailure.Unavailable,
+            _ when server.IsTransient || server.Message.StartsWith("Connect Timeout", StringComparison.Ordinal)
+                || server.Message.StartsWith("Cannot find Unix Socket", StringComparison.Ordinal) => DatabaseFailure.Unavailable,
             _ => DatabaseFailure.Other,
         },
-        _ => DatabaseFailure.Other,
+        _ => IsBrokenPipe(failure) ? DatabaseFailure.Unavailable : DatabaseFailure.Other,
     };
 
     // Duplicate entry 'm1.tiny' for key 'ux_flavors_name'

@@ -73,6 +73,33 @@ internal sealed class PostgreSqlEngine : StorageEngine
 
     public override string TableExistsSql => "SELECT count(*) FROM information_schema.tables WHERE table_schema = current_schema() AND table_name = @name";
 
+    public override string ColumnsSql =>
+        """
+        SELECT c.table_name::text, c.column_name::text, c.data_type::text FROM information_schema.columns c
+        JOIN information_schema.tables t ON t.table_schema = c.table_schema AND t.table_name = c.table_name AND t.table_type = 'BASE TABLE'
+        WHERE c.table_schema = current_schema() ORDER BY c.table_name, c.ordinal_position
+        """;
+
+    public override string ForeignKeysSql =>
+        """
+        SELECT DISTINCT child.relname::text, parent.relname::text FROM pg_constraint k JOIN pg_class child ON child.oid = k.conrelid JOIN pg_class parent ON parent.oid = k.confrelid
+        WHERE k.contype = 'f' AND k.conrelid <> k.confrelid AND child.relnamespace = current_schema()::regnamespace
+        """;
+
+    public override string IdentityColumnsSql =>
+        """
+        SELECT table_name::text, column_name::text FROM information_schema.columns
+        WHERE table_schema = current_schema() AND (is_identity = 'YES' OR column_default LIKE 'nextval(%')
+        """;
+
+    public override string InsertsIdentity => "OVERRIDING SYSTEM VALUE ";
+
+    public override async Task<long> LastIdentityAsync(DbConnection connection, DbTransaction transaction, string table, string column, CancellationToken cancellationToken) =>
+        await NumberAsync(connection, transaction, "SELECT coalesce(pg_sequence_last_value(pg_get_serial_sequence(quote_ident(@n0), @n1)::regclass), 0)", cancellationToken, table, column);
+
+    public override Task SetIdentityAsync(DbConnection connection, string table, string column, long last, CancellationToken cancellationToken) =>
+        NumberAsync(connection, null, $"SELECT setval(pg_get_serial_sequence(quote_ident(@n0), @n1), {last})", cancellationToken, table, column);
+
     public override DbConnection CreateConnection() => source.CreateConnection();
 
     public override void ClearPool() => source.Clear();
@@ -91,7 +118,7 @@ internal sealed class PostgreSqlEngine : StorageEngine
         },
         NpgsqlException { InnerException: IOException or System.Net.Sockets.SocketException or TimeoutException } => DatabaseFailure.Unavailable,
         NpgsqlException { IsTransient: true } => DatabaseFailure.Unavailable,
-        _ => DatabaseFailure.Other,
+        _ => IsBrokenPipe(failure) ? DatabaseFailure.Unavailable : DatabaseFailure.Other,
     };
 
     public override string ConstraintOf(Exception failure) => (failure as PostgresException)?.ConstraintName ?? failure.Message;

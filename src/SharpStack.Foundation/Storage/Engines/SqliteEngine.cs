@@ -46,6 +46,24 @@ internal sealed class SqliteEngine : StorageEngine
 
     public override string TableExistsSql => "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = @name";
 
+    public override string ColumnsSql =>
+        "SELECT t.name, c.name, c.type FROM sqlite_master t JOIN pragma_table_info(t.name) c WHERE t.type = 'table' AND t.name NOT LIKE 'sqlite!_%' ESCAPE '!' ORDER BY t.name, c.cid";
+
+    public override string ForeignKeysSql =>
+        "SELECT DISTINCT t.name, f.\"table\" FROM sqlite_master t JOIN pragma_foreign_key_list(t.name) f WHERE t.type = 'table' AND f.\"table\" <> t.name";
+
+    public override string IdentityColumnsSql =>
+        "SELECT t.name, c.name FROM sqlite_master t JOIN pragma_table_info(t.name) c WHERE t.type = 'table' AND c.pk = 1 AND upper(t.sql) LIKE '%AUTOINCREMENT%'";
+
+    public override Task<long> LastIdentityAsync(DbConnection connection, DbTransaction transaction, string table, string column, CancellationToken cancellationToken) =>
+        NumberAsync(connection, transaction, "SELECT seq FROM sqlite_sequence WHERE name = @n0", cancellationToken, table);
+
+    public override async Task SetIdentityAsync(DbConnection connection, string table, string column, long last, CancellationToken cancellationToken)
+    {
+        await NumberAsync(connection, null, "DELETE FROM sqlite_sequence WHERE name = @n0", cancellationToken, table);
+        await NumberAsync(connection, null, $"INSERT INTO sqlite_sequence (name, seq) VALUES (@n0, {last})", cancellationToken, table);
+    }
+
     public override DbConnection CreateConnection()
     {
         KeepAlive();

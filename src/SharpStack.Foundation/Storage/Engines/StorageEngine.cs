@@ -36,6 +36,10 @@ internal abstract class StorageEngine(DatabaseUrl url) : IAsyncDisposable
     /// <summary>What this engine's own exception says; not asked about those inside it.</summary>
     public abstract DatabaseFailure Classify(Exception failure);
 
+    /// <summary>A broken connection that the driver tells in the system's own words.</summary>
+    protected static bool IsBrokenPipe(Exception failure) =>
+        failure is System.Net.Sockets.SocketException or EndOfStreamException or IOException { InnerException: System.Net.Sockets.SocketException };
+
     /// <summary>The name of the constraint in an exception that <see cref="Classify"/> calls <see cref="DatabaseFailure.Constraint"/>.</summary>
     public abstract string ConstraintOf(Exception failure);
 
@@ -50,6 +54,27 @@ internal abstract class StorageEngine(DatabaseUrl url) : IAsyncDisposable
     /// <summary>A count of the tables of that name (0 or 1).</summary>
     public abstract string TableExistsSql { get; }
 
+    /// <summary>Rows of table, column and the type's name, in the columns' order.</summary>
+    public abstract string ColumnsSql { get; }
+
+    /// <summary>Rows of a table and one that it points to; one that points to itself is left out.</summary>
+    public abstract string ForeignKeysSql { get; }
+
+    /// <summary>Rows of a table and the column that the database numbers.</summary>
+    public abstract string IdentityColumnsSql { get; }
+
+    /// <summary>What stands before VALUES where numbered columns are given.</summary>
+    public virtual string InsertsIdentity => "";
+
+    /// <summary>A name as it stands in a statement; only names of the catalog come here.</summary>
+    public virtual string Quote(string name) => $"\"{name.Replace("\"", "\"\"", StringComparison.Ordinal)}\"";
+
+    /// <summary>The last number that a column was given; 0 for none.</summary>
+    public abstract Task<long> LastIdentityAsync(DbConnection connection, DbTransaction transaction, string table, string column, CancellationToken cancellationToken);
+
+    /// <summary>Makes the next number the one after <paramref name="last"/>.</summary>
+    public abstract Task SetIdentityAsync(DbConnection connection, string table, string column, long last, CancellationToken cancellationToken);
+
     /// <summary>What of the server's settings is not as it should be, in words with the remedy.</summary>
     public abstract IEnumerable<string> Check(DbConnection connection);
 
@@ -63,6 +88,22 @@ internal abstract class StorageEngine(DatabaseUrl url) : IAsyncDisposable
         using var command = connection.CreateCommand();
         command.CommandText = sql;
         return command.ExecuteScalar();
+    }
+
+    protected static async Task<long> NumberAsync(DbConnection connection, DbTransaction? transaction, string sql, CancellationToken cancellationToken, params string[] names)
+    {
+        await using var command = connection.CreateCommand();
+        command.Transaction = transaction;
+        command.CommandText = sql;
+        for (var i = 0; i < names.Length; i++)
+        {
+            var parameter = command.CreateParameter();
+            parameter.ParameterName = $"n{i}";
+            parameter.Value = names[i];
+            command.Parameters.Add(parameter);
+        }
+
+        return await command.ExecuteScalarAsync(cancellationToken) is { } value and not DBNull ? Convert.ToInt64(value) : 0;
     }
 
     protected static void Execute(DbConnection connection, string sql, int timeoutSeconds = 0)

@@ -1,7 +1,7 @@
 using SharpStack.Cloud;
-using SharpStack.Serve;
+using SharpStack.Database;
 
-namespace SharpStack.Tests.Serve;
+namespace SharpStack.Tests.Database;
 
 public sealed class DatabaseCommandTests : IDisposable
 {
