@@ -18,7 +18,7 @@ internal sealed partial class MariaDbEngine : StorageEngine
     private static readonly IDataProvider Linq = MySqlTools.GetDataProvider(MySqlVersion.MariaDB10, MySqlProvider.MySqlConnector);
 
     private readonly string connectionString;
-    private readonly MySqlDataSource source;
+    private readonly Lazy<MySqlDataSource> source;
 
     public MariaDbEngine(DatabaseUrl url, DatabaseSettings settings)
         : base(url)
@@ -67,7 +67,8 @@ internal sealed partial class MariaDbEngine : StorageEngine
         // Without the old mode utf8 is whole UTF-8, in the translation of ordinal comparisons too. An update's expressions see the row as it was, as in standard SQL.
         var mode = settings.SqlMode.Length == 0 ? "@@global.sql_mode" : $"'{settings.SqlMode.Replace("'", "''", StringComparison.Ordinal)}'";
         var session = $"SET SESSION old_mode = '', SESSION sql_mode = concat_ws(',', nullif({mode}, ''), 'SIMULTANEOUS_ASSIGNMENT')";
-        source = new MySqlDataSourceBuilder(connectionString).UseConnectionOpenedCallback(async (context, cancellationToken) =>
+        // Made at the first use, for it looks for the server's socket: the start waits for a server that is not there yet.
+        source = new(() => new MySqlDataSourceBuilder(connectionString).UseConnectionOpenedCallback(async (context, cancellationToken) =>
         {
             if (context.Conditions.HasFlag(MySqlConnectionOpenedConditions.New))
             {
@@ -75,7 +76,7 @@ internal sealed partial class MariaDbEngine : StorageEngine
                 command.CommandText = session;
                 await command.ExecuteNonQueryAsync(cancellationToken);
             }
-        }).Build();
+        }).Build(), LazyThreadSafetyMode.PublicationOnly);
     }
 
     public override IDataProvider Provider => Linq;
@@ -105,11 +106,11 @@ internal sealed partial class MariaDbEngine : StorageEngine
     public override Task SetIdentityAsync(DbConnection connection, string table, string column, long last, CancellationToken cancellationToken) =>
         NumberAsync(connection, null, $"ALTER TABLE {Quote(table)} AUTO_INCREMENT = {last + 1}", cancellationToken);
 
-    public override DbConnection CreateConnection() => source.CreateConnection();
+    public override DbConnection CreateConnection() => source.Value.CreateConnection();
 
     public override void ClearPool()
     {
-        using var any = source.CreateConnection();
+        using var any = source.Value.CreateConnection();
         MySqlConnection.ClearPool(any);
     }
 
@@ -189,7 +190,7 @@ internal sealed partial class MariaDbEngine : StorageEngine
         return version.Contains("MariaDB", StringComparison.Ordinal) ? $"MariaDB {version.Split('-')[0]}" : $"MySQL {version}";
     }
 
-    public override ValueTask DisposeAsync() => source.DisposeAsync();
+    public override ValueTask DisposeAsync() => source.IsValueCreated ? source.Value.DisposeAsync() : ValueTask.CompletedTask;
 
     [GeneratedRegex("for key '(?<key>[^']+)'$|CONSTRAINT `(?<key>[^`]+)`")]
     private static partial Regex Key();
