@@ -90,7 +90,7 @@ internal sealed class HypervisorRoutes(NovaStore store, HostRegistry hosts)
                 throw CloudException.BadRequest("Paging over hypervisors with the hypervisor_hostname_pattern query parameter is not supported.");
             }
 
-            query = query.Where(entry => entry.Node.HypervisorHostname.ToLower().Contains(pattern.ToLowerInvariant()));
+            query = query.Where(Matches(pattern));
         }
         else if (paged && context.Query.Marker is { } marker)
         {
@@ -197,10 +197,19 @@ internal sealed class HypervisorRoutes(NovaStore store, HostRegistry hosts)
         });
     }
 
+    /// <summary>Host names are compared without regard to case.</summary>
+    private static System.Linq.Expressions.Expression<Func<Entry, bool>> Matches(string pattern)
+    {
+        var lower = pattern.ToLowerInvariant();
+#pragma warning disable CA1862 // This is SQL, where the overload with a comparison is another function on each engine.
+        return entry => entry.Node.HypervisorHostname.ToLower().Contains(lower);
+#pragma warning restore CA1862
+    }
+
     private static async Task<List<Entry>> MatchingAsync(ApiContext context, NovaSession session)
     {
         var pattern = context.Route("id");
-        var entries = await Query(session).Where(entry => entry.Node.HypervisorHostname.ToLower().Contains(pattern.ToLowerInvariant())).ToListAsync(context.Aborted);
+        var entries = await Query(session).Where(Matches(pattern)).ToListAsync(context.Aborted);
         return entries.Count > 0 ? entries : throw CloudException.NotFound($"No hypervisor matching '{pattern}' could be found.");
     }
 
