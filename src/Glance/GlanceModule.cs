@@ -33,6 +33,7 @@ public sealed class GlanceModule : IServiceModule
         context.Services.AddSingleton(new GlanceConfig(config));
         DatabaseOptions.Register<GlanceModule>(context, config, typeof(InitialSchema).Namespace!);
         context.Services.AddSingleton(provider => new GlanceDatabase(provider.GetRequiredKeyedService<ServiceDatabase>(ConfigName)));
+        context.Services.AddSingleton(provider => ActivatorUtilities.CreateInstance<GlanceLeases>(provider));
         context.Services.AddSingleton<ImageRepository>();
         context.Services.AddSingleton<MemberRepository>();
         context.Services.AddSingleton<TaskRepository>();

@@ -226,6 +226,45 @@ public sealed class ConductorTests
     }
 
     [Fact]
+    public async Task A_network_service_that_never_answers_ends_a_build_in_its_time_with_a_reason_and_gives_back_what_it_holds()
+    {
+        var time = new FakeTimeProvider(DateTimeOffset.UnixEpoch.AddYears(60));
+        await using var nova = await NovaCloud.StartAsync(settings: [("nova", "DEFAULT", "instance_build_timeout", "120")], time: time);
+        var hangs = new TaskCompletionSource();
+        nova.Services.Before = (method, path) =>
+        {
+            if (method == "POST" && path == "/v2.0/ports")
+            {
+                hangs.Task.Wait();
+            }
+        };
+        var id = await nova.CreateAsync();
+        try
+        {
+            await Eventually.TrueAsync(() => nova.Services.Allocations.ContainsKey(id), "the allocation is claimed");
+            await Eventually.TrueAsync(
+                async () =>
+                {
+                    time.Advance(TimeSpan.FromSeconds(5));
+                    return (await nova.ShowAsync(id)).GetProperty("status").GetString() == "ERROR";
+                },
+                "the build is given up");
+            Assert.Contains("did not end in time", (await nova.ShowAsync(id)).GetProperty("fault").GetProperty("message").GetString(), StringComparison.Ordinal);
+            await Eventually.TrueAsync(
+                () =>
+                {
+                    time.Advance(TimeSpan.FromSeconds(5));
+                    return nova.Services.Allocations.IsEmpty;
+                },
+                "the allocation is given back");
+        }
+        finally
+        {
+            hangs.SetResult();
+        }
+    }
+
+    [Fact]
     public async Task The_report_of_an_older_action_changes_nothing()
     {
         await using var nova = await NovaCloud.StartAsync();

@@ -11,6 +11,10 @@ namespace SharpStack.Glance.Imports;
 [Table("tasks")]
 internal sealed record TaskRow
 {
+    public const string Processing = "processing";
+    public const string Success = "success";
+    public const string Failure = "failure";
+
     [PrimaryKey, Column("id")]
     public required string Id { get; init; }
 

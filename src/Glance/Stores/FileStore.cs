@@ -106,9 +106,20 @@ internal sealed class FileStore : IImageStore
         {
             RandomAccess.FlushToDisk(file);
             file.Dispose();
-            File.Move(part, target, overwrite: true);
+            var place = target;
+            try
+            {
+                File.Move(part, place, overwrite: false);
+            }
+            catch (IOException) when (File.Exists(target))
+            {
+                // Of another attempt, which may yet be the one that counts: neither overwrites the other, and the loser deletes its own.
+                place = $"{target}.{Guid.NewGuid():N}";
+                File.Move(part, place, overwrite: false);
+            }
+
             committed = true;
-            return Task.FromResult(Scheme + target);
+            return Task.FromResult(Scheme + place);
         }
 
         public ValueTask DisposeAsync()

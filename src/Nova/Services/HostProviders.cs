@@ -33,26 +33,40 @@ internal sealed class HostProviders(NovaStore store, PlacementClient placement, 
 
     private async Task<bool> PublishAsync(Expression<Func<ComputeNodeRow, bool>> which, CancellationToken cancellationToken)
     {
-        ComputeNodeRow? node;
-        bool disabled;
-        List<(string Id, bool IsMember)> aggregates;
-        HashSet<string> known;
-        await using (var session = store.Read())
+        var known = await ReadAsync(which, cancellationToken);
+        for (HostFacts? published = null; known is not null && !known.IsLike(published); known = await ReadAsync(which, cancellationToken))
         {
-            node = await session.ComputeNodes.Where(which).FirstOrDefaultAsync(cancellationToken);
-            if (node is null)
-            {
-                return false;
-            }
-
-            disabled = await session.Services.Where(row => row.Host == node.Host && row.Binary == HostRegistry.Compute).Select(row => row.Disabled).FirstOrDefaultAsync(cancellationToken);
-            aggregates = (await session.Aggregates
-                .Select(aggregate => new { aggregate.Uuid, IsMember = session.AggregateHosts.Any(row => row.AggregateId == aggregate.Id && row.Host == node.Host) })
-                .ToListAsync(cancellationToken)).ConvertAll(aggregate => (aggregate.Uuid, aggregate.IsMember));
-            known = [.. await session.ComputeNodes.Where(row => row.HypervisorHostname == node.HypervisorHostname).Select(row => row.Uuid).ToListAsync(cancellationToken)];
+            var facts = known;
+            await placement.PublishAsync(facts.Node, facts.Disabled, facts.Aggregates, stranger => !facts.Namesakes.Contains(stranger), cancellationToken);
+            // Another process may have published something newer meanwhile, which this has then overwritten: what is true now is looked at once more.
+            published = facts;
         }
 
-        await placement.PublishAsync(node, disabled, aggregates, stranger => !known.Contains(stranger), cancellationToken);
-        return true;
+        return known is not null;
+    }
+
+    private async Task<HostFacts?> ReadAsync(Expression<Func<ComputeNodeRow, bool>> which, CancellationToken cancellationToken)
+    {
+        await using var session = store.Read();
+        if (await session.ComputeNodes.Where(which).FirstOrDefaultAsync(cancellationToken) is not { } node)
+        {
+            return null;
+        }
+
+        var disabled = await session.Services.Where(row => row.Host == node.Host && row.Binary == HostRegistry.Compute).Select(row => row.Disabled).FirstOrDefaultAsync(cancellationToken);
+        var aggregates = (await session.Aggregates
+            .OrderBy(aggregate => aggregate.Id)
+            .Select(aggregate => new { aggregate.Uuid, IsMember = session.AggregateHosts.Any(row => row.AggregateId == aggregate.Id && row.Host == node.Host) })
+            .ToListAsync(cancellationToken)).ConvertAll(aggregate => (aggregate.Uuid, aggregate.IsMember));
+        var namesakes = await session.ComputeNodes.Where(row => row.HypervisorHostname == node.HypervisorHostname).Select(row => row.Uuid).ToListAsync(cancellationToken);
+        return new HostFacts(node, disabled, aggregates, [.. namesakes]);
+    }
+
+    private sealed record HostFacts(ComputeNodeRow Node, bool Disabled, List<(string Id, bool IsMember)> Aggregates, HashSet<string> Namesakes)
+    {
+        /// <summary>Whether Placement would be told the same.</summary>
+        public bool IsLike(HostFacts? other) =>
+            other is not null && Node.Uuid == other.Node.Uuid && Node.HypervisorHostname == other.Node.HypervisorHostname && Node.Inventories == other.Node.Inventories
+            && Node.Traits == other.Node.Traits && Disabled == other.Disabled && Aggregates.SequenceEqual(other.Aggregates);
     }
 }

@@ -138,6 +138,9 @@ public sealed class ServiceClient : IDisposable
 {
     private static readonly TimeSpan RenewBefore = TimeSpan.FromMinutes(2);
 
+    /// <summary>How long an answer's beginning is waited for: no request waits for ever for a service that hangs.</summary>
+    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(60);
+
     private readonly HttpMessageInvoker http;
     private readonly ServiceCredentials credentials;
     private readonly string serviceType;
@@ -339,9 +342,16 @@ public sealed class ServiceClient : IDisposable
 
     private async Task<HttpResponseMessage> SendOrSayAsync(HttpRequestMessage request, CancellationToken cancellationToken)
     {
+        using var bound = new CancellationTokenSource(Patience, time);
+        using var either = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, bound.Token);
         try
         {
-            return await http.SendAsync(request, cancellationToken);
+            return await http.SendAsync(request, either.Token);
+        }
+        catch (OperationCanceledException failure) when (!cancellationToken.IsCancellationRequested)
+        {
+            throw CloudException.Unavailable(
+                $"The {serviceType} service at {request.RequestUri!.GetLeftPart(UriPartial.Authority)} did not answer within {Patience.TotalSeconds:0} s: see that it runs and reaches its database.", inner: failure);
         }
         catch (Exception failure) when (failure is HttpRequestException or IOException)
         {

@@ -118,11 +118,11 @@ public sealed partial class LeaseKeeper : IAsyncDisposable
             session => session.GetTable<LeaseRow>().Where(row => row.Name == name && row.Owner == owner && row.Token == token).DeleteAsync(cancellationToken), cancellationToken);
     }
 
-    /// <summary>Hosts that have a live keeper of this kind.</summary>
-    public async Task<IReadOnlySet<string>> LiveHostsAsync(CancellationToken cancellationToken)
+    /// <summary>The runs of keepers of this kind that nobody has found dead yet, with their hosts.</summary>
+    public async Task<IReadOnlyDictionary<string, string>> LiveOwnersAsync(CancellationToken cancellationToken)
     {
         await using var session = database().Read();
-        return (await session.GetTable<LeaseOwnerRow>().Where(row => row.Kind == kind).Select(row => row.Host).ToListAsync(cancellationToken)).ToHashSet(StringComparer.Ordinal);
+        return await session.GetTable<LeaseOwnerRow>().Where(row => row.Kind == kind).ToDictionaryAsync(row => row.Id, row => row.Host, cancellationToken);
     }
 
     internal bool IsAlive(string owner)
