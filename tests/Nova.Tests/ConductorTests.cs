@@ -2,6 +2,7 @@ using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Time.Testing;
 using SharpStack.Foundation;
 using SharpStack.Foundation.Bus;
+using SharpStack.Foundation.Storage.Leases;
 using SharpStack.Nova.Conductor;
 using SharpStack.Nova.Contracts;
 using SharpStack.Nova.Scheduling;
@@ -229,7 +230,7 @@ public sealed class ConductorTests
     public async Task A_network_service_that_never_answers_ends_a_build_in_its_time_with_a_reason_and_gives_back_what_it_holds()
     {
         var time = new FakeTimeProvider(DateTimeOffset.UnixEpoch.AddYears(60));
-        await using var nova = await NovaCloud.StartAsync(settings: [("nova", "DEFAULT", "instance_build_timeout", "120")], time: time);
+        await using var nova = await NovaCloud.StartAsync(settings: [("nova", "DEFAULT", "instance_build_timeout", "120")], time: time, leases: new LeaseTimings(TimeSpan.FromSeconds(2), TimeSpan.FromDays(1)));
         var hangs = new TaskCompletionSource();
         nova.Services.Before = (method, path) =>
         {
@@ -248,7 +249,8 @@ public sealed class ConductorTests
                     time.Advance(TimeSpan.FromSeconds(5));
                     return (await nova.ShowAsync(id)).GetProperty("status").GetString() == "ERROR";
                 },
-                "the build is given up");
+                "the build is given up",
+                TimeSpan.FromSeconds(60));
             Assert.Contains("did not end in time", (await nova.ShowAsync(id)).GetProperty("fault").GetProperty("message").GetString(), StringComparison.Ordinal);
             await Eventually.TrueAsync(
                 () =>
