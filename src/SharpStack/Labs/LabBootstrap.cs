@@ -15,7 +15,7 @@ internal static class LabBootstrap
     public static async Task RunAsync(Arguments arguments, TimeProvider time, CancellationToken cancellationToken)
     {
         var password = Environment.GetEnvironmentVariable("OS_BOOTSTRAP_PASSWORD") ?? throw new UsageException("lab bootstrap needs the variable OS_BOOTSTRAP_PASSWORD");
-        await DatabaseCommand.RunAsync(["sync"], Console.Out, time);
+        await DatabaseCommand.RunAsync(["sync"], Console.Out, time, cancellationToken);
         // The labs give all services one password, the administrator's.
         await KeystoneCommands.BootstrapAsync(
             CloudOptions.Read(arguments, null, time),

@@ -17,8 +17,8 @@ public sealed class DatabaseCommandTests : IDisposable
         using var first = new StringWriter();
         using var second = new StringWriter();
 
-        await DatabaseCommand.RunAsync(["sync", "--data", layout.Data], first, TimeProvider.System);
-        await DatabaseCommand.RunAsync(["version", "--data", layout.Data], second, TimeProvider.System);
+        await DatabaseCommand.RunAsync(["sync", "--data", layout.Data], first, TimeProvider.System, TestContext.Current.CancellationToken);
+        await DatabaseCommand.RunAsync(["version", "--data", layout.Data], second, TimeProvider.System, TestContext.Current.CancellationToken);
 
         foreach (var service in new[] { "keystone", "glance", "placement", "nova", "neutron" })
         {
