@@ -1,5 +1,6 @@
 using Microsoft.Extensions.DependencyInjection;
 using SharpStack.CommandLine;
+using SharpStack.Database;
 using SharpStack.Foundation;
 using SharpStack.Foundation.Hosting;
 using SharpStack.Keystone;
@@ -45,7 +46,7 @@ internal static class KeystoneCommands
         if (action is ["db-sync", ..])
         {
             // One code for all services; the number of a version, as keystone-manage takes it, has no meaning here.
-            await DatabaseCommand.RunAsync([arguments.Has("--check") ? "version" : "sync", "keystone", .. words.Where(word => word.Replace('_', '-') != "db-sync" && word != "--check")], output, time);
+            await DatabaseCommand.RunAsync([arguments.Has("--check") ? "version" : "sync", "keystone", .. words.Where(word => word.Replace('_', '-') != "db-sync" && word != "--check")], output, time, cancellationToken);
             return;
         }
 
