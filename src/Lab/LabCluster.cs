@@ -23,7 +23,7 @@ public sealed class LabCluster
     private const string ProviderBridge = "br-phys";
     private const string ExternalBridge = "br-ext";
     private const string UnderlayBridge = "br-underlay";
-    private static readonly TimeSpan EngineBound = TimeSpan.FromSeconds(90);
+    private static readonly TimeSpan EngineBound = TimeSpan.FromMinutes(5);
     private static readonly TimeSpan StopBound = TimeSpan.FromSeconds(15);
     private static readonly TimeSpan EndBound = TimeSpan.FromSeconds(20);
 
