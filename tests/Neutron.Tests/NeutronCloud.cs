@@ -55,7 +55,7 @@ internal sealed class NeutronCloud : IAsyncDisposable
             other?.Cloud.Data,
             services: container =>
             {
-                container.AddSingleton(new LeaseTimings(TimeSpan.FromMilliseconds(100), TimeSpan.FromMilliseconds(900)));
+                container.AddSingleton(new LeaseTimings(TimeSpan.FromMilliseconds(100), TimeSpan.FromSeconds(3)));
                 if (other is not null)
                 {
                     container.AddSingleton(other.Bus);

@@ -13,13 +13,17 @@ namespace SharpStack.Nova.Tests;
 /// <summary>Two processes of Nova, each with API, conductor and scheduler, on one database and one bus.</summary>
 public sealed class TwoConductorTests
 {
-    private static readonly LeaseTimings Quick = new(TimeSpan.FromMilliseconds(100), TimeSpan.FromMilliseconds(900));
+    /// <summary>Where one is to be taken for dead soon.</summary>
+    private static readonly LeaseTimings Quick = new(TimeSpan.FromMilliseconds(100), TimeSpan.FromSeconds(3));
+
+    /// <summary>Where none is, however busy the machine.</summary>
+    private static readonly LeaseTimings Calm = new(TimeSpan.FromMilliseconds(100), TimeSpan.FromMinutes(2));
 
     [Fact]
     public async Task Both_build_and_delete_instances_and_each_is_built_once()
     {
-        await using var nova = await NovaCloud.StartAsync(leases: Quick);
-        await using var second = await NovaCloud.JoinAsync(nova, Quick);
+        await using var nova = await NovaCloud.StartAsync(leases: Calm);
+        await using var second = await NovaCloud.JoinAsync(nova, Calm);
         await BothHoldAsync(nova, second);
         var steps = new System.Collections.Concurrent.ConcurrentBag<(int Conductor, string Step)>();
         foreach (var (cloud, number) in ((TestCloud, int)[])[(nova.Cloud, 1), (second, 2)])
@@ -143,8 +147,8 @@ public sealed class TwoConductorTests
     [Fact]
     public async Task Requests_at_both_apis_do_not_pass_a_quota_together()
     {
-        await using var nova = await NovaCloud.StartAsync(leases: Quick);
-        await using var second = await NovaCloud.JoinAsync(nova, Quick);
+        await using var nova = await NovaCloud.StartAsync(leases: Calm);
+        await using var second = await NovaCloud.JoinAsync(nova, Calm);
         using var there = second.Client("nova-api", "demo", "compute 2.96");
         var answers = await Task.WhenAll(Enumerable.Range(0, 24).Select(index => (index % 2 == 0 ? nova.Demo() : there).PostAsync("/v2.1/servers", nova.ServerBody())));
         Assert.Equal(10, answers.Count(answer => answer.Status == 202));

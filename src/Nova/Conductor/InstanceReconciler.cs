@@ -586,7 +586,7 @@ internal sealed partial class InstanceReconciler : IAsyncDisposable
     [LoggerMessage(EventId = 4001, Level = LogLevel.Warning, Message = "Instance {Id} was not built: {Reason}")]
     private partial void LogFailed(string id, string reason);
 
-    [LoggerMessage(EventId = 4005, Level = LogLevel.Warning, Message = "Instance {Id} is another conductor's by now, and left to it")]
+    [LoggerMessage(EventId = 4005, Level = LogLevel.Warning, Message = "Instance {Id} may be another conductor's by now: this one leaves it until it knows")]
     private partial void LogLeft(string id);
 
     [LoggerMessage(EventId = 4002, Level = LogLevel.Warning, Message = "Instance {Id} is deleted, but not all that it held could be given back yet")]

@@ -82,6 +82,6 @@ public sealed class TwoServiceTests
             [new GlanceModule()],
             null,
             other?.Data,
-            services: container => container.AddSingleton(new LeaseTimings(TimeSpan.FromMilliseconds(100), TimeSpan.FromMilliseconds(900))),
+            services: container => container.AddSingleton(new LeaseTimings(TimeSpan.FromMilliseconds(100), TimeSpan.FromSeconds(3))),
             keepsData: other is not null);
 }
