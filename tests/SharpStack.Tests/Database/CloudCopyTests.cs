@@ -44,7 +44,7 @@ public sealed class CloudCopyTests : IAsyncLifetime
         {
             await using var original = schema.In(cloud)!;
             var expected = await RowsAsync(original, (await CopyAsync(original, schema, DatabaseEngine.Sqlite)).Tables);
-            Assert.True(expected.Values.Sum(rows => rows.Count) > 5, $"{schema.Service} has hardly a row");
+            Assert.True(expected.Values.Any(rows => rows.Count > 0), $"{schema.Service} has no row");
             var from = original;
             foreach (var engine in (DatabaseEngine[])[DatabaseEngine.PostgreSql, DatabaseEngine.MariaDb, DatabaseEngine.Sqlite])
             {
