@@ -36,7 +36,7 @@ public sealed class TwoConductorTests
         }
 
         await RaiseQuotaAsync(nova);
-        var ids = await Task.WhenAll(Enumerable.Range(0, 24).Select(index => nova.CreateAsync($"server-{index}")));
+        var ids = await Task.WhenAll(Enumerable.Range(0, 12).Select(index => nova.CreateAsync($"server-{index}")));
         foreach (var id in ids)
         {
             await nova.WaitForStatusAsync(id, "ACTIVE");
@@ -91,14 +91,22 @@ public sealed class TwoConductorTests
             await Task.WhenAny(reached.Task, nova.WaitForStatusAsync(ids[^1], "ACTIVE"));
         }
 
-        await share.Keeper.DisposeAsync();
-        foreach (var id in ids)
+        string before;
+        try
         {
-            await nova.WaitForStatusAsync(id, "ACTIVE");
+            await share.Keeper.DisposeAsync();
+            foreach (var id in ids)
+            {
+                await nova.WaitForStatusAsync(id, "ACTIVE");
+            }
+
+            before = await StateAsync(nova, ids);
+        }
+        finally
+        {
+            goOn.SetResult();
         }
 
-        var before = await StateAsync(nova, ids);
-        goOn.SetResult();
         await passed.Task.WaitAsync(TimeSpan.FromSeconds(20), NovaCloud.Cancelled);
         await nova.Cloud.Get<InstanceReconciler>().WhenIdleAsync().WaitAsync(TimeSpan.FromSeconds(20), NovaCloud.Cancelled);
         Assert.Equal(before, await StateAsync(nova, ids));
@@ -131,10 +139,17 @@ public sealed class TwoConductorTests
         }
 
         var id = await reached.Task;
-        await nova.Cloud.Get<ConductorLeases>().Keeper.DisposeAsync();
-        (await nova.Demo().DeleteAsync($"/v2.1/servers/{id}")).Expect(204);
-        await nova.WaitForGoneAsync(id);
-        goOn.SetResult();
+        try
+        {
+            await nova.Cloud.Get<ConductorLeases>().Keeper.DisposeAsync();
+            (await nova.Demo().DeleteAsync($"/v2.1/servers/{id}")).Expect(204);
+            await nova.WaitForGoneAsync(id);
+        }
+        finally
+        {
+            goOn.SetResult();
+        }
+
         await Eventually.TrueAsync(
             async () =>
             {

@@ -256,7 +256,7 @@ public sealed partial class LeaseKeeper : IAsyncDisposable
         var leases = await session.GetTable<LeaseRow>().Where(row => names.Contains(row.Name)).ToListAsync(cancellationToken);
         var now = time.GetTimestamp();
         // While this one could not look the others may have beaten, or may have been kept from it by the same cause.
-        var blind = time.GetElapsedTime(lastLook, now) > 3 * timings.Beat;
+        var blind = time.GetElapsedTime(lastLook, now) > timings.Limit / 2;
         foreach (var owner in owners)
         {
             if (blind || !seen.TryGetValue(owner.Id, out var before) || before.Beat != owner.Beat)
