@@ -13,6 +13,9 @@ public static class NeutronTopics
 
     /// <summary>DHCP agents, each also at its host.</summary>
     public static readonly BusTopic DhcpAgent = new("neutron", "dhcp_agent");
+
+    /// <summary>L3 agents, each also at its host.</summary>
+    public static readonly BusTopic L3Agent = new("neutron", "l3_agent");
 }
 
 /// <summary>Neutron's names of the agents, as <c>openstack network agent list</c> shows them: type, binary.</summary>
