@@ -71,6 +71,10 @@ internal sealed record CloudSettings
         {
             return null;
         }
+        catch (UnauthorizedAccessException)
+        {
+            throw new CommandException($"{layout.Settings} is not for {Environment.UserName} to read: run this as the user whose cloud it is, or name another with --data DIR");
+        }
         catch (JsonException failure)
         {
             throw new CommandException($"{layout.Settings} cannot be read ({failure.Message}). Mend it, or start anew: ./down --purge");

@@ -41,8 +41,8 @@ internal static class CloudOptions
     /// <summary>Whether the process is that of a cloud that <c>up</c> made.</summary>
     public static bool IsOfUp(Arguments arguments, IReadOnlySet<string>? services) => FilesOf(arguments, ProjectsOf(services), services) is null;
 
-    /// <summary>Whether the arguments name a cloud with the fake driver.</summary>
-    public static bool IsFake(Arguments arguments) => Named(arguments).Length == 0 && CloudSettings.Load(LayoutOf(arguments)) is { Fake: true };
+    /// <summary>Whether the process is that of a cloud with the fake driver. Files in <c>/etc</c> name their own driver, whatever clouds <c>up</c> made beside them.</summary>
+    public static bool IsFake(Arguments arguments, IReadOnlySet<string>? services) => IsOfUp(arguments, services) && CloudSettings.Load(LayoutOf(arguments)) is { Fake: true };
 
     /// <summary>The options of a cloud that <c>up</c> made.</summary>
     public static HostOptions Of(CloudLayout layout, CloudSettings settings, IReadOnlySet<string>? services, TimeProvider time)

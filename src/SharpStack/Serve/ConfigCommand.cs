@@ -12,7 +12,7 @@ internal static class ConfigCommand
     public static void Run(IReadOnlyList<string> words, TimeProvider time)
     {
         var arguments = Arguments.Parse(words, CloudOptions.Values, []);
-        var modules = CloudModules.All(CloudOptions.IsFake(arguments));
+        var modules = CloudModules.All(CloudOptions.IsFake(arguments, null));
         switch (arguments.Words.ToArray())
         {
             case ["sample", .. var services]:

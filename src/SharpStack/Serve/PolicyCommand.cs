@@ -15,7 +15,7 @@ internal static class PolicyCommand
     {
         var arguments = Arguments.Parse(words, [.. CloudOptions.Values, "--roles", "--scope", "--target"], []);
         var options = CloudOptions.Read(arguments, null, time) with { Listen = null };
-        await using var host = CloudHost.Create(options, CloudModules.All(CloudOptions.IsFake(arguments)));
+        await using var host = CloudHost.Create(options, CloudModules.All(CloudOptions.IsFake(arguments, null)));
         switch (arguments.Words.ToArray())
         {
             case ["list", .. var apis]:

@@ -45,7 +45,7 @@ internal sealed partial class ServeCommand
     /// <returns>The exit code.</returns>
     public async Task<int> RunAsync(CancellationToken cancellationToken)
     {
-        var modules = CloudModules.For(services, CloudOptions.IsFake(arguments));
+        var modules = CloudModules.For(services, CloudOptions.IsFake(arguments, services));
         var options = Read(modules);
         await using var notifier = new ServiceNotifier(time, Environment.GetEnvironmentVariable);
         using var logs = new LineLogs(Console.Out, time);
