@@ -27,6 +27,7 @@ public sealed class RabbitBroker : IAsyncDisposable
             kill) kill -9 "$(cat "$RABBITMQ_PID_FILE")"; wait "$!" 2>/dev/null; echo killed ;;
             pause) kill -STOP "$(cat "$RABBITMQ_PID_FILE")"; echo paused ;;
             resume) kill -CONT "$(cat "$RABBITMQ_PID_FILE")"; echo resumed ;;
+            wipe) rm -rf "$RABBITMQ_MNESIA_BASE"; echo wiped ;;
           esac
         done
         kill -9 "$(cat "$RABBITMQ_PID_FILE" 2>/dev/null)" 2>/dev/null
@@ -139,6 +140,9 @@ public sealed class RabbitBroker : IAsyncDisposable
     public Task PauseAsync() => OrderAsync("pause", "paused");
 
     public Task ResumeAsync() => OrderAsync("resume", "resumed");
+
+    /// <summary>Removes everything that the broker keeps, users and queues; it has been killed before.</summary>
+    public Task WipeAsync() => OrderAsync("wipe", "wiped");
 
     public async ValueTask DisposeAsync()
     {
