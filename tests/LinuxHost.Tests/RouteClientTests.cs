@@ -180,4 +180,24 @@ public sealed class RouteClientTests
 
         Assert.False(Offloads.GetTransmitChecksumming("v0", scratch.Name));
     }
+
+    [Theory]
+    [InlineData("192.0.2.1/24", "10.9.0.0/16", "192.0.2.7", "192.0.2.8")]
+    [InlineData("2001:db8::1/64", "2001:db8:9::/48", "2001:db8::7", "2001:db8::8")]
+    public void A_route_over_several_gateways_is_told_with_each(string own, string destination, string first, string second)
+    {
+        using var scratch = new ScratchNamespace();
+        scratch.Routes.CreateVeth("d0", "p0");
+        scratch.Routes.SetUp("d0");
+        scratch.Routes.SetUp("p0");
+        scratch.Routes.AddAddress("d0", InterfaceAddress.Parse(own), duplicateDetection: false);
+        var network = IPNetwork.Parse(destination);
+
+        scratch.Routes.ReplaceRoute(network, [IPAddress.Parse(first), IPAddress.Parse(second)]);
+        Assert.Equal([first, second], GatewaysOf());
+        scratch.Routes.ReplaceRoute(network, [IPAddress.Parse(second)]);
+        Assert.Equal([second], GatewaysOf());
+
+        IEnumerable<string> GatewaysOf() => scratch.Routes.ListRoutes().Where(route => route.Destination == network).Select(route => route.Gateway!.ToString()).Order(StringComparer.Ordinal);
+    }
 }

@@ -23,6 +23,7 @@ internal static unsafe partial class Libc
     public const int AddressFamilyNetlink = 16;
     public const int AddressFamilyInet = 2;
     public const int AddressFamilyInet6 = 10;
+    public const int AddressFamilyPacket = 17;
     public const int SocketRaw = 3;
     public const int SocketDatagram = 2;
     public const int SocketCloseOnExec = 0x80000;
@@ -60,6 +61,12 @@ internal static unsafe partial class Libc
 
     [LibraryImport(Library, EntryPoint = "send", SetLastError = true)]
     public static partial nint Send(SafeHandle socket, void* buffer, nuint length, int flags);
+
+    [LibraryImport(Library, EntryPoint = "sendto", SetLastError = true)]
+    public static partial nint SendTo(SafeHandle socket, void* buffer, nuint length, int flags, void* address, uint addressLength);
+
+    [LibraryImport(Library, EntryPoint = "bind", SetLastError = true)]
+    public static partial int Bind(SafeHandle socket, void* address, uint addressLength);
 
     [LibraryImport(Library, EntryPoint = "recv", SetLastError = true)]
     public static partial nint Receive(SafeHandle socket, void* buffer, nuint length, int flags);

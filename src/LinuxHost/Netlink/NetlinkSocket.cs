@@ -6,7 +6,7 @@ using SharpStack.LinuxHost.Native;
 namespace SharpStack.LinuxHost.Netlink;
 
 /// <summary>
-/// One NETLINK_ROUTE socket. The kernel answers while the request is sent, so a call is a system call or two (tens of
+/// One netlink socket. The kernel answers while the request is sent, so a call is a system call or two (tens of
 /// microseconds) and is not asynchronous. Safe for several threads.
 /// </summary>
 internal sealed unsafe class NetlinkSocket : IDisposable
@@ -32,11 +32,13 @@ internal sealed unsafe class NetlinkSocket : IDisposable
     private readonly byte[] answer = GC.AllocateUninitializedArray<byte>(ReceiveSize, pinned: true);
     private uint sequence;
 
-    public NetlinkSocket(string? networkNamespace)
+    /// <param name="networkNamespace">Null for this process's own.</param>
+    /// <param name="protocol">0 NETLINK_ROUTE, 12 NETLINK_NETFILTER.</param>
+    public NetlinkSocket(string? networkNamespace, int protocol = 0)
     {
         socket = NetworkNamespace.Run(networkNamespace, () =>
         {
-            var handle = Libc.Socket(Libc.AddressFamilyNetlink, Libc.SocketRaw | Libc.SocketCloseOnExec, 0);
+            var handle = Libc.Socket(Libc.AddressFamilyNetlink, Libc.SocketRaw | Libc.SocketCloseOnExec, protocol);
             return handle.IsInvalid ? throw LinuxException.Last("open a netlink socket") : handle;
         });
         var on = 1;

@@ -30,7 +30,8 @@ public sealed class RouteClient : IDisposable
     private const uint NoDuplicateDetection = 2;
 
     // Route attributes (RTA_*).
-    private const ushort RouteDestination = 1, RouteOutput = 4, RouteGateway = 5, RoutePriority = 6, RouteSource = 7, RouteTable = 15;
+    private const ushort RouteDestination = 1, RouteOutput = 4, RouteGateway = 5, RoutePriority = 6, RouteSource = 7, RouteMultipath = 9, RouteTable = 15;
+    private const int NextHopHeader = 8;
     private const byte UniversalScope = 0, LinkScope = 253, AnyScope = 255, Unicast = 1;
 
     private const uint FlagUp = 1, FlagLowerUp = 0x10000;
@@ -228,6 +229,38 @@ public sealed class RouteClient : IDisposable
     public void ReplaceRoute(Route route) =>
         socket.Execute(RouteMessage(NewRoute, Change | NetlinkSocket.Create | NetlinkSocket.Replace, route), Describe("replace", route));
 
+    /// <summary>Adds a route over several gateways at once, or replaces the one to that destination.</summary>
+    /// <param name="destination">Null for the default route.</param>
+    /// <param name="gateways">At least one, of one family; each is reached through whichever link has it.</param>
+    /// <param name="table">The routing table.</param>
+    public void ReplaceRoute(IPNetwork? destination, IReadOnlyList<IPAddress> gateways, int table = Route.MainTable)
+    {
+        if (gateways is [var only])
+        {
+            ReplaceRoute(new Route(destination, only, Table: table));
+            return;
+        }
+
+        var first = new Route(destination, gateways[0], Table: table);
+        var hops = new byte[gateways.Sum(gateway => NextHopHeader + 4 + gateway.GetAddressBytes().Length)];
+        var rest = hops.AsSpan();
+        foreach (var gateway in gateways)
+        {
+            // struct rtnexthop with one attribute: the gateway; the kernel finds the link.
+            var address = gateway.GetAddressBytes();
+            var size = NextHopHeader + 4 + address.Length;
+            MemoryMarshal.Write(rest, (ushort)size);
+            MemoryMarshal.Write(rest[NextHopHeader..], (ushort)(4 + address.Length));
+            MemoryMarshal.Write(rest[(NextHopHeader + 2)..], RouteGateway);
+            address.CopyTo(rest[(NextHopHeader + 4)..]);
+            rest = rest[size..];
+        }
+
+        socket.Execute(
+            RouteMessage(NewRoute, Change | NetlinkSocket.Create | NetlinkSocket.Replace, first, withGateway: false).Attribute(RouteMultipath, hops),
+            $"replace route {destination?.ToString() ?? "default"} via {string.Join(", ", gateways)}{Where}");
+    }
+
     /// <returns>False when there is no such route.</returns>
     public bool DeleteRoute(Route route)
     {
@@ -242,7 +275,7 @@ public sealed class RouteClient : IDisposable
         }
     }
 
-    /// <summary>Unicast routes of a table, both families.</summary>
+    /// <summary>Unicast routes of a table, both families; one over several gateways is told once for each of them.</summary>
     public IReadOnlyList<Route> ListRoutes(int table = Route.MainTable)
     {
         var names = ListLinks().ToDictionary(link => link.Index, link => link.Name);
@@ -252,10 +285,7 @@ public sealed class RouteClient : IDisposable
             socket.Execute(new NetlinkMessage(GetRouteType, DumpFlags).Header(new RouteHeader { Family = family }), $"list routes{Where}",
                 payload =>
                 {
-                    if (ReadRoute(payload, names) is { } route && route.Table == table)
-                    {
-                        routes.Add(route);
-                    }
+                    routes.AddRange(ReadRoutes(payload, names).Where(route => route.Table == table));
                 });
         }
         return routes;
@@ -290,7 +320,7 @@ public sealed class RouteClient : IDisposable
         return message.Attribute(AddressLocal, bytes).Attribute(AddressValue, bytes);
     }
 
-    private NetlinkMessage RouteMessage(ushort type, ushort flags, Route route)
+    private NetlinkMessage RouteMessage(ushort type, ushort flags, Route route, bool withGateway = true)
     {
         var deleting = type == DeleteRouteType;
         var message = new NetlinkMessage(type, flags).Header(new RouteHeader
@@ -308,7 +338,7 @@ public sealed class RouteClient : IDisposable
         {
             message.Attribute(RouteDestination, destination.BaseAddress.GetAddressBytes());
         }
-        if (route.Gateway is not null)
+        if (withGateway && route.Gateway is not null)
         {
             message.Attribute(RouteGateway, route.Gateway.GetAddressBytes());
         }
@@ -374,14 +404,16 @@ public sealed class RouteClient : IDisposable
             (header.Flags & FlagLowerUp) != 0, master);
     }
 
-    private static Route? ReadRoute(ReadOnlySpan<byte> payload, Dictionary<int, string> names)
+    private static List<Route> ReadRoutes(ReadOnlySpan<byte> payload, Dictionary<int, string> names)
     {
         var header = MemoryMarshal.Read<RouteHeader>(payload);
         if (header.Kind != Unicast)
         {
-            return null;
+            return [];
         }
-        IPAddress? destination = null, gateway = null, source = null;
+        IPAddress? destination = null, source = null;
+        var hops = new List<(IPAddress? Gateway, string? Device)>();
+        IPAddress? gateway = null;
         string? device = null;
         int metric = 0, table = header.Table;
         var attributes = new NetlinkAttributes(payload[Marshal.SizeOf<RouteHeader>()..]);
@@ -407,10 +439,40 @@ public sealed class RouteClient : IDisposable
                 case RouteTable:
                     table = (int)attributes.UInt32;
                     break;
+                case RouteMultipath:
+                    ReadHops(attributes.Value, names, hops);
+                    break;
             }
         }
+        if (hops.Count == 0)
+        {
+            hops.Add((gateway, device));
+        }
         var any = header.Family == Libc.AddressFamilyInet6 ? IPAddress.IPv6Any : IPAddress.Any;
-        return new Route(header.DestinationLength == 0 && gateway is not null ? null : new IPNetwork(destination ?? any, header.DestinationLength),
-            gateway, device, metric, source, table, header.Protocol);
+        return hops.ConvertAll(hop => new Route(header.DestinationLength == 0 && hop.Gateway is not null ? null : new IPNetwork(destination ?? any, header.DestinationLength),
+            hop.Gateway, hop.Device, metric, source, table, header.Protocol));
+    }
+
+    private static void ReadHops(ReadOnlySpan<byte> rest, Dictionary<int, string> names, List<(IPAddress? Gateway, string? Device)> hops)
+    {
+        while (rest.Length >= NextHopHeader)
+        {
+            var size = MemoryMarshal.Read<ushort>(rest);
+            if (size < NextHopHeader || size > rest.Length)
+            {
+                return;
+            }
+            IPAddress? gateway = null;
+            var attributes = new NetlinkAttributes(rest[NextHopHeader..size]);
+            while (attributes.MoveNext())
+            {
+                if (attributes.Type == RouteGateway)
+                {
+                    gateway = new IPAddress(attributes.Value);
+                }
+            }
+            hops.Add((gateway, names.GetValueOrDefault(MemoryMarshal.Read<int>(rest[4..]))));
+            rest = rest[Math.Min((size + 3) & ~3, rest.Length)..];
+        }
     }
 }

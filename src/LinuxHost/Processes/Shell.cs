@@ -1,5 +1,6 @@
 using System.ComponentModel;
 using System.Diagnostics;
+using SharpStack.LinuxHost.Namespaces;
 
 namespace SharpStack.LinuxHost.Processes;
 
@@ -9,11 +10,20 @@ public sealed record ShellOutcome(int ExitCode, string Output, string Error)
     public bool Succeeded => ExitCode == 0;
 }
 
-/// <summary>Runs programs of the machine for the set-up commands; the services themselves start none an operation.</summary>
+/// <summary>Runs programs of the machine where there is no other way: set-up commands, and tables of packet filters as a whole.</summary>
 public static class Shell
 {
     /// <returns>Its outcome; exit code 127 where the program is not there.</returns>
-    public static async Task<ShellOutcome> TryAsync(string program, IEnumerable<string> arguments, CancellationToken cancellationToken)
+    public static Task<ShellOutcome> TryAsync(string program, IEnumerable<string> arguments, CancellationToken cancellationToken) =>
+        TryAsync(program, arguments, null, null, cancellationToken);
+
+    /// <param name="program">Its name or path.</param>
+    /// <param name="arguments">Passed as they are; no shell looks at them.</param>
+    /// <param name="input">What it reads; null for nothing.</param>
+    /// <param name="networkNamespace">The namespace that it runs in; null for this process's own.</param>
+    /// <param name="cancellationToken">Ends the wait, not the program.</param>
+    /// <returns>Its outcome; exit code 127 where the program is not there.</returns>
+    public static async Task<ShellOutcome> TryAsync(string program, IEnumerable<string> arguments, string? input, string? networkNamespace, CancellationToken cancellationToken)
     {
         var start = new ProcessStartInfo(program, arguments)
         {
@@ -24,7 +34,8 @@ public static class Shell
         Process process;
         try
         {
-            process = Process.Start(start)!;
+            // A child begins in the namespace of the thread that starts it.
+            process = NetworkNamespace.Run(networkNamespace, () => Process.Start(start)!);
         }
         catch (Win32Exception failure)
         {
@@ -33,9 +44,18 @@ public static class Shell
 
         using (process)
         {
-            process.StandardInput.Close();
             var output = process.StandardOutput.ReadToEndAsync(cancellationToken);
             var error = process.StandardError.ReadToEndAsync(cancellationToken);
+            try
+            {
+                await process.StandardInput.WriteAsync(input.AsMemory(), cancellationToken);
+                process.StandardInput.Close();
+            }
+            catch (IOException)
+            {
+                // It ended without reading; its exit code and words say why.
+            }
+
             await process.WaitForExitAsync(cancellationToken);
             return new ShellOutcome(process.ExitCode, await output, await error);
         }
