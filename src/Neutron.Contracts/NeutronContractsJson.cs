@@ -31,6 +31,7 @@ namespace SharpStack.Neutron.Contracts;
 [JsonSerializable(typeof(ViewQuery))]
 [JsonSerializable(typeof(SwitchView))]
 [JsonSerializable(typeof(DhcpView))]
+[JsonSerializable(typeof(RoutersView))]
 [JsonSerializable(typeof(PortHint))]
 [JsonSerializable(typeof(NetworkHint))]
 [JsonSerializable(typeof(SecurityGroupsHint))]

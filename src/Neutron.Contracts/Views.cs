@@ -23,6 +23,19 @@ public sealed record DhcpServerView(string NetworkId, bool HasNamespace, bool Is
 
 public sealed record DhcpEntryView(string MacAddress, string IpAddress);
 
+/// <summary>The routers of a host, served or left over.</summary>
+public sealed record RoutersView(string Host, IReadOnlyList<RouterView> Routers);
+
+/// <param name="HasNamespace">The namespace <c>qrouter-ROUTER</c> is there.</param>
+/// <param name="Devices">The ports' devices in it, by name: <c>qr-</c>, <c>qg-</c>, <c>ha-</c>.</param>
+/// <param name="OuterAddresses">The addresses of its <c>qg-</c> device.</param>
+/// <param name="FloatingIps">Destinations that its packet filter translates: floating IPs, and what they lead to.</param>
+/// <param name="SourceAddresses">What inner addresses leave under where no floating IP is theirs; empty without SNAT.</param>
+public sealed record RouterView(
+    string RouterId, bool HasNamespace, IReadOnlyList<string> Devices, IReadOnlyList<string> OuterAddresses, IReadOnlyList<FloatingIpView> FloatingIps, IReadOnlyList<string> SourceAddresses);
+
+public sealed record FloatingIpView(string FloatingAddress, string FixedAddress);
+
 /// <summary>Questions of an audit to agents, each addressed to one host.</summary>
 public static class ViewContracts
 {
@@ -31,4 +44,7 @@ public static class ViewContracts
 
     public static readonly BusContract<ViewQuery, DhcpView> InspectDhcp =
         new(NeutronTopics.DhcpAgent, "inspect", 1, NeutronContractsJson.Default.ViewQuery, NeutronContractsJson.Default.DhcpView);
+
+    public static readonly BusContract<ViewQuery, RoutersView> InspectRouters =
+        new(NeutronTopics.L3Agent, "inspect", 1, NeutronContractsJson.Default.ViewQuery, NeutronContractsJson.Default.RoutersView);
 }

@@ -1,12 +1,15 @@
 using System.Net.Sockets;
 using System.Text;
+using System.Text.RegularExpressions;
 using SharpStack.LinuxHost.Processes;
 
 namespace SharpStack.LinuxHost.Firewall;
 
 /// <summary>What one owner has in a table of the packet filter.</summary>
 /// <param name="Name">nat, mangle, filter or raw.</param>
-/// <param name="Chains">The owner's chains with their rules, in iptables' words as <c>iptables-save</c> writes them, without <c>-A CHAIN</c>.</param>
+/// <param name="Chains">
+/// The owner's chains with their rules, in iptables' words as <c>iptables-save</c> writes them, without <c>-A CHAIN</c>. The rates of a hashlimit are told apart by its name only.
+/// </param>
 /// <param name="Hooks">Rules of the table's own chains that lead to the owner's, in order: <c>PREROUTING -j CHAIN</c>.</param>
 public sealed record FilterTable(string Name, IReadOnlyDictionary<string, IReadOnlyList<string>> Chains, IReadOnlyList<string> Hooks);
 
@@ -14,7 +17,7 @@ public sealed record FilterTable(string Name, IReadOnlyDictionary<string, IReadO
 /// Tables of the kernel's packet filter in a network namespace, by iptables-save and iptables-restore: a table changes in one step, and only where it
 /// differs. Chains and rules of others stay.
 /// </summary>
-public static class PacketFilter
+public static partial class PacketFilter
 {
     /// <summary>Sees to it that the owner has these chains and no others.</summary>
     /// <param name="networkNamespace">Null for this process's own.</param>
@@ -84,7 +87,7 @@ public static class PacketFilter
     {
         var stale = actual.Chains.Keys.Except(wanted.Chains.Keys).Order(StringComparer.Ordinal).ToList();
         var isHooked = actual.Hooks.SequenceEqual(wanted.Hooks);
-        if (isHooked && stale.Count == 0 && wanted.Chains.All(chain => actual.Chains.TryGetValue(chain.Key, out var rules) && rules.SequenceEqual(chain.Value)))
+        if (isHooked && stale.Count == 0 && wanted.Chains.All(chain => actual.Chains.TryGetValue(chain.Key, out var rules) && rules.Select(Comparable).SequenceEqual(chain.Value.Select(Comparable))))
         {
             return;
         }
@@ -131,6 +134,12 @@ public static class PacketFilter
 
         text.Append("-A ").Append(rule).Append('\n');
     }
+
+    /// <summary>Rates come back rounded: a limit is known by its name.</summary>
+    private static string Comparable(string rule) => RatesOfLimits().Replace(rule, "");
+
+    [GeneratedRegex(@"--hashlimit-above \S+ --hashlimit-burst \S+ ")]
+    private static partial Regex RatesOfLimits();
 
     private static string? TargetOf(string rule)
     {

@@ -9,9 +9,9 @@ namespace SharpStack.LinuxHost.Netlink;
 public sealed record TrackedConnection(byte Protocol, TrackedTuple Original, TrackedTuple Reply)
 {
     /// <summary>How the kernel wrote the first packet's addresses; names the connection in a request.</summary>
-    internal required byte[] Key { get; init; }
+    internal byte[] Key { get; init; } = [];
 
-    internal required byte Family { get; init; }
+    internal byte Family { get; init; }
 }
 
 /// <param name="SourcePort">0 for protocols without ports.</param>

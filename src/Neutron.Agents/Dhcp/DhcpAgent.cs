@@ -169,7 +169,7 @@ internal sealed class DhcpAgent : IWorker, IAsyncDisposable
             }
         }
 
-        return [.. answer.Networks.Select(network => network.Id).Union(folders.Networks())];
+        return [.. answer.Networks.Select(network => network.Id).Union(folders.Ids())];
     }
 
     private async Task<ReconcileResult> ReconcileAsync(string networkId, CancellationToken cancellationToken)
@@ -262,7 +262,7 @@ internal sealed class DhcpAgent : IWorker, IAsyncDisposable
     private async Task RemoveAsync(string networkId, CancellationToken cancellationToken)
     {
         networks.TryRemove(networkId, out _);
-        if (folders.Networks().Contains(networkId))
+        if (folders.Ids().Contains(networkId))
         {
             var place = DhcpDevice.NamespaceOf(networkId);
             metadata?.Close(place);

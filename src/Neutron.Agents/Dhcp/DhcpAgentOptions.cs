@@ -84,7 +84,7 @@ internal sealed record DhcpSettings
 
     public static DhcpSettings Read(ServiceConfig config, HostOptions host)
     {
-        var state = config.Get(DhcpAgentOptions.StatePath) is { Length: > 0 } path ? path : Path.Combine(host.DataDirectory, "neutron");
+        var state = StatePath(config, host);
         return new DhcpSettings
         {
             Host = host.HostName,
@@ -107,4 +107,8 @@ internal sealed record DhcpSettings
             ResyncInterval = TimeSpan.FromSeconds(config.Get(DhcpAgentOptions.ResyncInterval)),
         };
     }
+
+    /// <summary>Where Neutron's agents keep their files.</summary>
+    public static string StatePath(ServiceConfig config, HostOptions host) =>
+        config.Get(DhcpAgentOptions.StatePath) is { Length: > 0 } path ? path : Path.Combine(host.DataDirectory, "neutron");
 }

@@ -3,7 +3,6 @@ using System.Net.Sockets;
 using SharpStack.LinuxHost.Namespaces;
 using SharpStack.LinuxHost.Netlink;
 using SharpStack.Neutron.Contracts;
-using SharpStack.OpenVSwitch;
 using SharpStack.OpenVSwitch.Switches;
 
 namespace SharpStack.Neutron.Agents.Dhcp;
@@ -11,16 +10,14 @@ namespace SharpStack.Neutron.Agents.Dhcp;
 /// <summary>The agent's own port in a network: an internal port of the integration bridge, moved into the network's namespace, with its addresses.</summary>
 internal sealed class DhcpDevice(VSwitch vswitch, DhcpSettings settings)
 {
-    /// <summary>Where a port is that the OVS agent has not wired yet: it reaches nobody.</summary>
-    private const int DeadVlan = 4095;
-
     /// <summary>What namespaces of networks begin with.</summary>
     public const string NamespacePrefix = "qdhcp-";
 
     private const string Prefix = "tap";
-    private const int NameLength = 14;
 
-    public static string NameOf(DhcpPort port) => string.Concat(Prefix, port.Id)[..NameLength];
+    private readonly NamespaceDevices devices = new(vswitch, settings.Bridge, settings.SwitchNamespace);
+
+    public static string NameOf(DhcpPort port) => NamespaceDevices.NameOf(Prefix, port.Id);
 
     public static string NamespaceOf(string networkId) => NamespacePrefix + networkId;
 
@@ -35,20 +32,8 @@ internal sealed class DhcpDevice(VSwitch vswitch, DhcpSettings settings)
         }
 
         var name = NameOf(port);
-        await RemoveOthersAsync(place, name, cancellationToken);
-        var isNew = await EnsurePortAsync(place, name, port, cancellationToken);
+        var isNew = (await devices.EnsureAsync(place, [new NamespaceDevice(name, port.Id, port.MacAddress, network.Mtu)], [Prefix], cancellationToken)).Count > 0;
         using var links = RouteClient.Open(place);
-        var link = links.GetLink(name);
-        if (network.Mtu > 0 && link.Mtu != network.Mtu)
-        {
-            links.SetMtu(name, network.Mtu);
-        }
-
-        if (!link.IsUp)
-        {
-            links.SetUp(name);
-        }
-
         SetAddresses(links, name, network, port);
         return isNew;
     }
@@ -59,8 +44,7 @@ internal sealed class DhcpDevice(VSwitch vswitch, DhcpSettings settings)
         var place = NamespaceOf(networkId);
         if (NetworkNamespace.Exists(place))
         {
-            // The switch spins on a port whose device went away with its namespace: ports go first.
-            await RemoveOthersAsync(place, keep: null, cancellationToken);
+            await devices.RemoveAsync(place, [Prefix], [], cancellationToken);
             NetworkNamespace.Delete(place);
         }
     }
@@ -74,54 +58,6 @@ internal sealed class DhcpDevice(VSwitch vswitch, DhcpSettings settings)
             // Guests must not route the host's own traffic by their announcements.
             NetworkNamespace.WriteSysctl(place, "net.ipv6.conf.default.accept_ra", "0");
         }
-    }
-
-    private async Task<bool> EnsurePortAsync(string place, string name, DhcpPort port, CancellationToken cancellationToken)
-    {
-        var isKnown = vswitch.FindPort(name) is not null;
-        if (isKnown && !Has(place, name) && !Has(settings.SwitchNamespace, name))
-        {
-            // The device is gone though its port is not. Only two transactions bring the device back.
-            await vswitch.ChangeAsync(changes => changes.DeletePort(name), cancellationToken);
-            isKnown = false;
-        }
-
-        await vswitch.ChangeAsync(
-            changes => changes.EnsurePort(settings.Bridge, name, new PortSettings
-            {
-                Type = "internal",
-                Tag = isKnown ? null : DeadVlan,
-                Mac = MacAddress.Parse(port.MacAddress),
-                ExternalIds = new Dictionary<string, string> { ["iface-id"] = port.Id, ["iface-status"] = "active", ["attached-mac"] = port.MacAddress },
-            }),
-            cancellationToken);
-        using var outside = RouteClient.Open(settings.SwitchNamespace);
-        if (outside.FindLink(name) is null)
-        {
-            return false;
-        }
-
-        using (var inside = RouteClient.Open(place))
-        {
-            // A restarted switch has made the device anew; the one in the namespace is dead.
-            inside.DeleteLink(name);
-        }
-
-        outside.MoveToNamespace(name, place);
-        return true;
-    }
-
-    private async Task RemoveOthersAsync(string place, string? keep, CancellationToken cancellationToken)
-    {
-        using var links = RouteClient.Open(place);
-        var others = links.ListLinks().Select(link => link.Name).Where(name => name.StartsWith(Prefix, StringComparison.Ordinal) && name != keep).ToList();
-        if (others.Count == 0)
-        {
-            return;
-        }
-
-        await vswitch.ChangeAsync(changes => others.ForEach(name => changes.DeletePort(name)), cancellationToken);
-        others.ForEach(name => links.DeleteLink(name));
     }
 
     private void SetAddresses(RouteClient links, string name, DhcpNetwork network, DhcpPort port)
@@ -163,11 +99,5 @@ internal sealed class DhcpDevice(VSwitch vswitch, DhcpSettings settings)
         {
             links.ReplaceRoute(new Route(null, wanted, name));
         }
-    }
-
-    private static bool Has(string? place, string name)
-    {
-        using var links = RouteClient.Open(place);
-        return links.FindLink(name) is not null;
     }
 }

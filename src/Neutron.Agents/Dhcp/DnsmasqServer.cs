@@ -9,9 +9,8 @@ namespace SharpStack.Neutron.Agents.Dhcp;
 /// Runs dnsmasq for a network: writes its files, and starts, reloads or restarts it only where something differs. A process of an earlier run is
 /// found again and left alone.
 /// </summary>
-internal sealed partial class DnsmasqServer(DhcpSettings settings, DhcpFolders folders, TimeProvider time, ILogger log)
+internal sealed partial class DnsmasqServer
 {
-    private const UnixFileMode FileMode = UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.GroupRead | UnixFileMode.OtherRead;
     private const int DhcpPort = 67;
     private const int Dhcp6Port = 547;
 
@@ -19,7 +18,24 @@ internal sealed partial class DnsmasqServer(DhcpSettings settings, DhcpFolders f
     private static readonly TimeSpan StartPatience = TimeSpan.FromSeconds(10);
     private static readonly TimeSpan StartPoll = TimeSpan.FromMilliseconds(10);
 
-    private readonly Dictionary<string, int> watched = [];
+    private readonly DhcpSettings settings;
+    private readonly DhcpFolders folders;
+    private readonly TimeProvider time;
+    private readonly ILogger log;
+    private readonly ProcessWatch watch = new();
+
+    public DnsmasqServer(DhcpSettings settings, DhcpFolders folders, TimeProvider time, ILogger log)
+    {
+        this.settings = settings;
+        this.folders = folders;
+        this.time = time;
+        this.log = log;
+        watch.Ended += (networkId, processId) =>
+        {
+            LogEnded(networkId, processId);
+            Ended?.Invoke(networkId);
+        };
+    }
 
     /// <summary>A network's server has ended without being told to.</summary>
     public event Action<string>? Ended;
@@ -35,9 +51,9 @@ internal sealed partial class DnsmasqServer(DhcpSettings settings, DhcpFolders f
         var folder = folders.Of(networkId);
         var hosts = Path.Combine(folder, "host");
         var hadTags = File.Exists(hosts) && (await File.ReadAllTextAsync(hosts, cancellationToken)).Contains(",set:", StringComparison.Ordinal);
-        var changed = await WriteAsync(hosts, wanted.Hosts, cancellationToken)
-            | await WriteAsync(Path.Combine(folder, "addn_hosts"), wanted.AdditionalHosts, cancellationToken)
-            | await WriteAsync(Path.Combine(folder, "opts"), wanted.Options, cancellationToken);
+        var changed = await ConfigurationFiles.WriteAsync(hosts, wanted.Hosts, ConfigurationFiles.Readable, cancellationToken)
+            | await ConfigurationFiles.WriteAsync(Path.Combine(folder, "addn_hosts"), wanted.AdditionalHosts, ConfigurationFiles.Readable, cancellationToken)
+            | await ConfigurationFiles.WriteAsync(Path.Combine(folder, "opts"), wanted.Options, ConfigurationFiles.Readable, cancellationToken);
         var spec = SpecOf(networkId, networkNamespace, wanted);
         if (ManagedProcess.Find(spec) is { IsRunning: true } running)
         {
@@ -51,15 +67,15 @@ internal sealed partial class DnsmasqServer(DhcpSettings settings, DhcpFolders f
                     LogReloaded(networkId, running.Id);
                 }
 
-                Watch(networkId, running);
+                watch.Watch(networkId, running);
                 return changed;
             }
 
-            Unwatch(networkId);
+            watch.Forget(networkId);
             await running.StopAsync(StopGrace, time, cancellationToken);
         }
 
-        await WriteAsync(Path.Combine(folder, "leases"), LeasesOf(wanted), cancellationToken);
+        await ConfigurationFiles.WriteAsync(Path.Combine(folder, "leases"), LeasesOf(wanted), ConfigurationFiles.Readable, cancellationToken);
         if (spec.LogFile is not null)
         {
             File.Delete(spec.LogFile);
@@ -73,14 +89,14 @@ internal sealed partial class DnsmasqServer(DhcpSettings settings, DhcpFolders f
         var started = ManagedProcess.Start(spec);
         await WaitServingAsync(networkId, started, wanted, cancellationToken);
         LogStarted(networkId, started.Id);
-        Watch(networkId, started);
+        watch.Watch(networkId, started);
         return true;
     }
 
     /// <summary>Ends the network's server.</summary>
     public async Task StopAsync(string networkId, string networkNamespace, CancellationToken cancellationToken)
     {
-        Unwatch(networkId);
+        watch.Forget(networkId);
         var spec = new ProcessSpec { FileName = "dnsmasq", PidFile = PidFileOf(networkId), NetworkNamespace = networkNamespace };
         if (File.Exists(spec.PidFile) && ManagedProcess.Find(spec) is { } running)
         {
@@ -178,62 +194,6 @@ internal sealed partial class DnsmasqServer(DhcpSettings settings, DhcpFolders f
     }
 
     private static string LastWords(string logFile) => File.Exists(logFile) && File.ReadLines(logFile).LastOrDefault() is { } line ? line : "it said nothing";
-
-    private void Watch(string networkId, ManagedProcess process)
-    {
-        lock (watched)
-        {
-            if (watched.TryGetValue(networkId, out var known) && known == process.Id)
-            {
-                return;
-            }
-
-            watched[networkId] = process.Id;
-        }
-
-        _ = process.Exited.ContinueWith(
-            _ =>
-            {
-                lock (watched)
-                {
-                    if (!watched.TryGetValue(networkId, out var current) || current != process.Id)
-                    {
-                        return;
-                    }
-
-                    watched.Remove(networkId);
-                }
-
-                LogEnded(networkId, process.Id);
-                Ended?.Invoke(networkId);
-            },
-            CancellationToken.None,
-            TaskContinuationOptions.None,
-            TaskScheduler.Default);
-    }
-
-    private void Unwatch(string networkId)
-    {
-        lock (watched)
-        {
-            watched.Remove(networkId);
-        }
-    }
-
-    /// <returns>Whether the file was different.</returns>
-    private static async Task<bool> WriteAsync(string path, string content, CancellationToken cancellationToken)
-    {
-        if (File.Exists(path) && await File.ReadAllTextAsync(path, cancellationToken) == content)
-        {
-            return false;
-        }
-
-        var next = path + ".new";
-        await File.WriteAllTextAsync(next, content, cancellationToken);
-        File.SetUnixFileMode(next, FileMode);
-        File.Move(next, path, overwrite: true);
-        return true;
-    }
 
     internal static string PidFileOf(DhcpFolders folders, string networkId) => Path.Combine(folders.Of(networkId), "pid");
 

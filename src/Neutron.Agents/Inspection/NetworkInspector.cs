@@ -3,9 +3,13 @@ using System.Net.Sockets;
 using SharpStack.Foundation;
 using SharpStack.Foundation.Configuration;
 using SharpStack.Foundation.Hosting;
+using SharpStack.LinuxHost;
+using SharpStack.LinuxHost.Firewall;
 using SharpStack.LinuxHost.Namespaces;
+using SharpStack.LinuxHost.Netlink;
 using SharpStack.LinuxHost.Processes;
 using SharpStack.Neutron.Agents.Dhcp;
+using SharpStack.Neutron.Agents.L3;
 using SharpStack.Neutron.Agents.OpenVSwitch;
 using SharpStack.Neutron.Contracts;
 using SharpStack.OpenVSwitch.Ovsdb;
@@ -39,17 +43,53 @@ public static class NetworkInspector
 
     public static DhcpView InspectDhcp(ServiceConfig config, HostOptions host) => ViewOf(DhcpSettings.Read(config, host));
 
+    /// <exception cref="CloudException">The packet filter of a router cannot be read.</exception>
+    public static Task<RoutersView> InspectRoutersAsync(ServiceConfig config, HostOptions host, CancellationToken cancellationToken) =>
+        ViewOfAsync(L3Settings.Read(config, host), cancellationToken);
+
+    internal static async Task<RoutersView> ViewOfAsync(L3Settings settings, CancellationToken cancellationToken)
+    {
+        var namespaces = IdsOf(RouterNames.NamespacePrefix);
+        var views = new List<RouterView>();
+        foreach (var routerId in new RouterFolders(settings.Directory).Ids().Union(namespaces))
+        {
+            views.Add(namespaces.Contains(routerId) ? await ViewOfAsync(routerId, cancellationToken) : new RouterView(routerId, false, [], [], [], []));
+        }
+
+        return new RoutersView(settings.Host, views);
+    }
+
+    private static async Task<RouterView> ViewOfAsync(string routerId, CancellationToken cancellationToken)
+    {
+        var place = RouterNames.NamespaceOf(routerId);
+        try
+        {
+            using var links = RouteClient.Open(place);
+            var devices = links.ListLinks().Select(link => link.Name).Where(name => RouterNames.Prefixes.Any(prefix => name.StartsWith(prefix, StringComparison.Ordinal))).ToList();
+            var outer = devices.Where(name => name.StartsWith(RouterNames.ExternalPrefix, StringComparison.Ordinal)).SelectMany(links.ListAddresses)
+                .Where(address => !address.Address.IsIPv6LinkLocal).Select(address => address.Address.ToString()).ToList();
+            var nat = (await PacketFilter.ReadAsync(place, AddressFamily.InterNetwork, RouterRules.Owns, cancellationToken)).FirstOrDefault(table => table.Name == "nat");
+            return new RouterView(routerId, true, devices, outer, RouterRules.FloatingIpsIn(nat), RouterRules.SourceAddressesIn(nat));
+        }
+        catch (Exception failure) when (failure is ShellException or LinuxException)
+        {
+            throw CloudException.Unavailable($"Router {routerId} cannot be looked at: {failure.Message}", inner: failure);
+        }
+    }
+
+    private static HashSet<string> IdsOf(string prefix) => NetworkNamespace.List().Where(name => name.StartsWith(prefix, StringComparison.Ordinal))
+        .Select(name => name[prefix.Length..]).Where(id => Guid.TryParseExact(id, "D", out _)).ToHashSet(StringComparer.Ordinal);
+
     internal static SwitchView ViewOf(VSwitch vswitch, string bridge, string host) =>
         new(host, [.. vswitch.Ports(bridge).Select(port => new SwitchPortView(port.Name, port.ExternalIds.GetValueOrDefault("iface-id"), port.Error))]);
 
     internal static DhcpView ViewOf(DhcpSettings settings)
     {
         var folders = new DhcpFolders(settings.Directory);
-        var namespaces = NetworkNamespace.List().Where(name => name.StartsWith(DhcpDevice.NamespacePrefix, StringComparison.Ordinal))
-            .Select(name => name[DhcpDevice.NamespacePrefix.Length..]).Where(id => Guid.TryParseExact(id, "D", out _)).ToHashSet(StringComparer.Ordinal);
+        var namespaces = IdsOf(DhcpDevice.NamespacePrefix);
         return new DhcpView(
             settings.Host,
-            [.. folders.Networks().Union(namespaces).Select(network => new DhcpServerView(network, namespaces.Contains(network), IsRunning(folders, network), Entries(folders.Of(network))))]);
+            [.. folders.Ids().Union(namespaces).Select(network => new DhcpServerView(network, namespaces.Contains(network), IsRunning(folders, network), Entries(folders.Of(network))))]);
     }
 
     private static bool IsRunning(DhcpFolders folders, string network)

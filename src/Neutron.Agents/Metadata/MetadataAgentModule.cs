@@ -7,6 +7,7 @@ using SharpStack.Foundation.Http;
 using SharpStack.Foundation.Policy;
 using SharpStack.LinuxHost.Kestrel;
 using SharpStack.Neutron.Agents.Dhcp;
+using SharpStack.Neutron.Agents.L3;
 
 namespace SharpStack.Neutron.Agents.Metadata;
 
@@ -28,6 +29,7 @@ public sealed class MetadataAgentModule : IServiceModule
         context.Services.AddNamespaceListeners();
         context.Services.AddSingleton(new MetadataSettings(context.Config("neutron")));
         context.Services.AddSingleton(new DhcpFolders(DhcpSettings.Read(context.Config("neutron"), context.Host).Directory));
+        context.Services.AddSingleton(new RouterFolders(L3Settings.DirectoryOf(context.Config("neutron"), context.Host)));
         context.Services.AddSingleton<MetadataSockets>();
         context.Services.AddSingleton<MetadataProxy>();
         context.AddWorker<MetadataAgent>();

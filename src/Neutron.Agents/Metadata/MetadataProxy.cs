@@ -12,6 +12,7 @@ using SharpStack.Foundation.Http;
 using SharpStack.Foundation.Identity;
 using SharpStack.LinuxHost.Kestrel;
 using SharpStack.Neutron.Agents.Dhcp;
+using SharpStack.Neutron.Agents.L3;
 using SharpStack.Neutron.Contracts;
 
 namespace SharpStack.Neutron.Agents.Metadata;
@@ -128,12 +129,10 @@ internal sealed partial class MetadataProxy
             return known.Answer;
         }
 
-        if (!place.StartsWith(DhcpDevice.NamespacePrefix, StringComparison.Ordinal))
-        {
-            throw NotFound();
-        }
-
-        var answer = await bus.CallAsync(MetadataContracts.FindInstance, new MetadataInstanceRequest(place[DhcpDevice.NamespacePrefix.Length..], address), cancellationToken: cancellationToken);
+        var request = place.StartsWith(DhcpDevice.NamespacePrefix, StringComparison.Ordinal) ? new MetadataInstanceRequest(place[DhcpDevice.NamespacePrefix.Length..], address)
+            : place.StartsWith(RouterNames.NamespacePrefix, StringComparison.Ordinal) ? new MetadataInstanceRequest(null, address, place[RouterNames.NamespacePrefix.Length..])
+            : throw NotFound();
+        var answer = await bus.CallAsync(MetadataContracts.FindInstance, request, cancellationToken: cancellationToken);
         if (string.IsNullOrEmpty(answer.InstanceId))
         {
             LogUnknown(address, place);

@@ -4,6 +4,7 @@ using SharpStack.Glance;
 using SharpStack.Keystone;
 using SharpStack.Neutron;
 using SharpStack.Neutron.Agents.Dhcp;
+using SharpStack.Neutron.Agents.L3;
 using SharpStack.Neutron.Agents.Metadata;
 using SharpStack.Neutron.Agents.OpenVSwitch;
 using SharpStack.Neutron.Agents.Simulated;
@@ -25,7 +26,7 @@ internal static class CloudModules
         new NeutronModule(),
         new NovaModule(),
         new ComputeModule(),
-        .. fake ? [new SimulatedAgentsModule()] : new IServiceModule[] { new OpenVSwitchAgentModule(), new DhcpAgentModule(), new MetadataAgentModule() },
+        .. fake ? [new SimulatedAgentsModule()] : new IServiceModule[] { new OpenVSwitchAgentModule(), new DhcpAgentModule(), new L3AgentModule(), new MetadataAgentModule() },
         new MetricsModule(),
     ];
 
