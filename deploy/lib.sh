@@ -5,7 +5,7 @@ fail() { echo "$(basename "$0"): $*" >&2; exit 1; }
 
 # The packages a real host needs, and those of the demo: its guest and the genuine client.
 HOST_PACKAGES="qemu-system-x86 qemu-utils libvirt-daemon libvirt-daemon-driver-qemu libvirt-clients openvswitch-switch dnsmasq-base
-  iproute2 util-linux kmod e2fsprogs openssh-client iputils-ping python3-openstackclient libldap-2.5-0"
+  iproute2 iptables radvd keepalived util-linux kmod e2fsprogs openssh-client iputils-ping python3-openstackclient libldap-2.5-0"
 
 # What a lab's controller runs beside this program.
 LAB_PACKAGES="mariadb-server rabbitmq-server memcached"

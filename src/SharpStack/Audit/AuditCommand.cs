@@ -45,7 +45,7 @@ internal sealed class AuditCommand(IReadOnlyList<string> words, TextWriter outpu
         {
             case ["host"]:
                 var isReal = !ComputeInspector.IsSimulated(NovaOf(options));
-                var view = await new HostReader(options).LookAsync(compute: true, isReal, isReal, cancellationToken);
+                var view = await new HostReader(options).LookAsync(compute: true, isReal, isReal, isReal, cancellationToken);
                 output.WriteLine(JsonSerializer.Serialize(view, AuditJson.Default.HostView));
                 return 0;
             case []:

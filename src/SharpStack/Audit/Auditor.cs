@@ -37,6 +37,7 @@ internal sealed class Auditor
             auditor.CompareGuests(host);
             auditor.CompareDevices(host);
             auditor.CompareDhcp(host);
+            auditor.CompareRouters(host);
         }
 
         return [.. auditor.findings.OrderBy(finding => finding.Kind, StringComparer.Ordinal).ThenBy(finding => finding.Host, StringComparer.Ordinal).ThenBy(finding => finding.Id, StringComparer.Ordinal)];
@@ -222,7 +223,9 @@ internal sealed class Auditor
             return;
         }
 
-        var ports = bound.ToDictionary(port => port.Id);
+        // A router on several hosts has its ports on each of them, and is bound to the one that serves.
+        var routers = RoutersOf(host.Host);
+        var ports = bound.Concat(cloud.Ports.Values.Where(port => port.IsRouters && port.Host != host.Host && routers.Contains(port.DeviceId))).ToDictionary(port => port.Id);
         foreach (var device in vswitch.Ports.Where(device => device.PortId is not null))
         {
             if (!ports.TryGetValue(device.PortId!, out var owner))
@@ -283,6 +286,87 @@ internal sealed class Auditor
             {
                 Add("dhcp-entry-leaked", entry.IpAddress, host.Host, $"the DHCP server of network {network} gives {entry.IpAddress} to {entry.MacAddress}, which no port has", $"{Looked}; else restart neutron-dhcp-agent on {host.Host}");
             }
+        }
+    }
+
+    private HashSet<string> RoutersOf(string host) => [.. cloud.Agents.Where(agent => agent.Type == AgentTypes.L3 && agent.Host == host).SelectMany(agent => agent.Routers)];
+
+    private void CompareRouters(HostView host)
+    {
+        if (host.Routers is not { } found)
+        {
+            return;
+        }
+
+        var scheduled = RoutersOf(host.Host);
+        var here = found.Routers.ToDictionary(router => router.RouterId);
+        foreach (var router in here.Keys.Where(id => !scheduled.Contains(id)))
+        {
+            Add("router-leaked", router, host.Host, "a router, or what is left of one, is here that is not this host's",
+                $"{Looked}: neutron-l3-agent removes it; else, on {host.Host}: ovs-vsctl del-port its qr- and qg- devices, then ip netns delete qrouter-{router}");
+        }
+
+        foreach (var router in scheduled.Select(id => cloud.Routers.GetValueOrDefault(id)).OfType<RouterInfo>().Where(router => router.AdminStateUp))
+        {
+            if (!here.TryGetValue(router.Id, out var view) || !view.HasNamespace)
+            {
+                Add("router-missing", router.Id, host.Host, $"the router should be here, and has no namespace qrouter-{router.Id}", $"look at the log of neutron-l3-agent on {host.Host}");
+                continue;
+            }
+
+            CompareRouter(host.Host, router, view);
+        }
+    }
+
+    private void CompareRouter(string host, RouterInfo router, RouterView view)
+    {
+        var restart = $"{Looked}; else restart neutron-l3-agent on {host}";
+        // Of ports among the router's hosts each has its own.
+        var devices = cloud.Ports.Values.Where(port => port.IsRouters && port.DeviceId == router.Id && port.FixedIps.Count > 0 && (port.DeviceOwner != RouterPortOwners.HaPort || port.Host == host))
+            .Select(port => port.RouterDevice).ToHashSet(StringComparer.Ordinal);
+        foreach (var device in devices.Except(view.Devices))
+        {
+            Add("router-device-missing", device, host, $"router {router.Id} has no device {device} in its namespace", restart);
+        }
+
+        foreach (var device in view.Devices.Except(devices))
+        {
+            Add("router-device-leaked", device, host, $"router {router.Id} has the device {device}, which is of no port of it", restart);
+        }
+
+        var floating = router.HasGateway ? cloud.FloatingIps.Where(each => each.RouterId == router.Id).ToList() : [];
+        var wanted = floating.Where(each => each.Fixed is not null).Select(each => new FloatingIpView(each.Floating, each.Fixed!)).ToHashSet();
+        foreach (var translation in wanted.Except(view.FloatingIps))
+        {
+            Add("nat-missing", translation.FloatingAddress, host, $"router {router.Id} does not lead {translation.FloatingAddress} to {translation.FixedAddress}", restart);
+        }
+
+        foreach (var translation in view.FloatingIps.Except(wanted))
+        {
+            Add("nat-leaked", translation.FloatingAddress, host, $"router {router.Id} leads {translation.FloatingAddress} to {translation.FixedAddress}, which no floating IP does", restart);
+        }
+
+        if (router.HasSnat != view.SourceAddresses.Count > 0)
+        {
+            Add("snat-differs", router.Id, host, router.HasSnat ? "the router does not hide inner addresses, and should" : "the router hides inner addresses, and should not", restart);
+        }
+
+        if (router.IsHa)
+        {
+            // VRRP says which of its hosts has the addresses.
+            return;
+        }
+
+        foreach (var missing in floating.Where(each => each.Status == "ACTIVE" && !view.OuterAddresses.Contains(each.Floating)))
+        {
+            Add("floating-ip-missing", missing.Floating, host, $"the floating IP is ACTIVE, and router {router.Id} does not have the address", restart);
+        }
+
+        var known = floating.Select(each => each.Floating)
+            .Concat(cloud.Ports.Values.Where(port => port.DeviceId == router.Id && port.DeviceOwner == RouterPortOwners.Gateway).SelectMany(port => port.FixedIps).Select(address => address.Ip)).ToHashSet();
+        foreach (var leaked in view.OuterAddresses.Where(address => !known.Contains(address)))
+        {
+            Add("floating-ip-leaked", leaked, host, $"router {router.Id} has an outer address that is none of its", restart);
         }
     }
 

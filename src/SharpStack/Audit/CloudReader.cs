@@ -26,7 +26,9 @@ internal sealed class CloudReader(ServiceClients clients, ServiceConfig nova)
         var hypervisors = PagesAsync(compute, "/os-hypervisors/detail?", "hypervisors", ComputeVersion, HypervisorOf, cancellationToken);
         var subnets = PagesAsync(network, "/v2.0/subnets?", "subnets", null, SubnetOf, cancellationToken);
         var agents = AgentsAsync(cancellationToken);
-        await Task.WhenAll(providers, ports, servers, hypervisors, subnets, agents);
+        var routers = PagesAsync(network, "/v2.0/routers?", "routers", null, RouterOf, cancellationToken);
+        var floatingIps = PagesAsync(network, "/v2.0/floatingips?", "floatingips", null, FloatingIpOf, cancellationToken);
+        await Task.WhenAll(providers, ports, servers, hypervisors, subnets, agents, routers, floatingIps);
         return new CloudView
         {
             Servers = (await servers).ToDictionary(server => server.Id),
@@ -35,6 +37,8 @@ internal sealed class CloudReader(ServiceClients clients, ServiceConfig nova)
             Ports = (await ports).ToDictionary(port => port.Id),
             Subnets = (await subnets).ToDictionary(subnet => subnet.Id),
             Agents = await agents,
+            Routers = (await routers).ToDictionary(router => router.Id),
+            FloatingIps = [.. (await floatingIps).OfType<FloatingIpInfo>()],
         };
     }
 
@@ -84,17 +88,37 @@ internal sealed class CloudReader(ServiceClients clients, ServiceConfig nova)
         foreach (var agent in answer!.RootElement.GetProperty("agents").EnumerateArray())
         {
             var (id, type) = (Text(agent, "id")!, Text(agent, "agent_type")!);
-            IReadOnlyList<string> networks = [];
-            if (type == AgentTypes.Dhcp)
+            agents.Add(new AgentView(id, type, Text(agent, "host")!, agent.GetProperty("alive").GetBoolean(), type == AgentTypes.Dhcp ? await ServedAsync(id, "dhcp-networks", "networks") : [])
             {
-                using var served = await network.CallAsync(HttpMethod.Get, $"/v2.0/agents/{id}/dhcp-networks", null, null, cancellationToken);
-                networks = [.. served!.RootElement.GetProperty("networks").EnumerateArray().Select(item => Text(item, "id")!)];
-            }
-
-            agents.Add(new AgentView(id, type, Text(agent, "host")!, agent.GetProperty("alive").GetBoolean(), networks));
+                Routers = type == AgentTypes.L3 ? await ServedAsync(id, "l3-routers", "routers") : [],
+            });
         }
 
         return agents;
+
+        async Task<IReadOnlyList<string>> ServedAsync(string id, string path, string collection)
+        {
+            using var served = await network.CallAsync(HttpMethod.Get, $"/v2.0/agents/{id}/{path}", null, null, cancellationToken);
+            return [.. served!.RootElement.GetProperty(collection).EnumerateArray().Select(item => Text(item, "id")!)];
+        }
+    }
+
+    private static (string, RouterInfo) RouterOf(JsonElement json)
+    {
+        var id = Text(json, "id")!;
+        var hasGateway = json.TryGetProperty("external_gateway_info", out var gateway) && gateway.ValueKind == JsonValueKind.Object;
+        return (id, new RouterInfo(
+            id,
+            json.GetProperty("admin_state_up").GetBoolean(),
+            json.TryGetProperty("ha", out var ha) && ha.ValueKind == JsonValueKind.True,
+            hasGateway,
+            hasGateway && gateway.TryGetProperty("enable_snat", out var snat) && snat.ValueKind == JsonValueKind.True));
+    }
+
+    private static (string, FloatingIpInfo?) FloatingIpOf(JsonElement json)
+    {
+        var id = Text(json, "id")!;
+        return (id, Text(json, "router_id") is { } router ? new FloatingIpInfo(id, router, Text(json, "floating_ip_address")!, Text(json, "fixed_ip_address"), Text(json, "status") ?? "") : null);
     }
 
     private static (string, ServerView) ServerOf(JsonElement json)

@@ -1,3 +1,5 @@
+using SharpStack.Neutron.Contracts;
+
 namespace SharpStack.Audit;
 
 /// <summary>What the services say that there is.</summary>
@@ -18,6 +20,12 @@ internal sealed record CloudView
     public required IReadOnlyDictionary<string, SubnetInfo> Subnets { get; init; }
 
     public required IReadOnlyList<AgentView> Agents { get; init; }
+
+    /// <summary>Routers by UUID; empty where Neutron has none.</summary>
+    public IReadOnlyDictionary<string, RouterInfo> Routers { get; init; } = new Dictionary<string, RouterInfo>();
+
+    /// <summary>Floating IPs that belong to a router.</summary>
+    public IReadOnlyList<FloatingIpInfo> FloatingIps { get; init; } = [];
 }
 
 /// <param name="Host">Null where it has none.</param>
@@ -41,11 +49,28 @@ internal sealed record PortView(
 {
     public bool IsServers => DeviceOwner.StartsWith("compute:", StringComparison.Ordinal);
 
+    /// <summary>Whether it is a router's: inner, outer, or for the router's hosts among each other.</summary>
+    public bool IsRouters => DeviceOwner.StartsWith("network:router_", StringComparison.Ordinal) || DeviceOwner == RouterPortOwners.HaInterface;
+
+    /// <summary>The name of a router's port in its namespace.</summary>
+    public string RouterDevice =>
+        string.Concat(DeviceOwner switch { RouterPortOwners.Gateway => "qg-", RouterPortOwners.HaPort => "ha-", _ => "qr-" }, Id.AsSpan(0, 11));
+
     /// <summary>The name of its device on the host.</summary>
     public string Tap => string.Concat("tap", Id.AsSpan(0, 11));
 }
 
 internal sealed record SubnetInfo(string Id, string NetworkId, int IpVersion, bool HasDhcp);
 
+/// <param name="HasSnat">Inner addresses leave under that of its gateway.</param>
+internal sealed record RouterInfo(string Id, bool AdminStateUp, bool IsHa, bool HasGateway, bool HasSnat);
+
+/// <param name="Fixed">Null where only port forwardings lead through it.</param>
+internal sealed record FloatingIpInfo(string Id, string RouterId, string Floating, string? Fixed, string Status);
+
 /// <param name="Networks">Those scheduled to a DHCP agent; empty for others.</param>
-internal sealed record AgentView(string Id, string Type, string Host, bool IsAlive, IReadOnlyList<string> Networks);
+internal sealed record AgentView(string Id, string Type, string Host, bool IsAlive, IReadOnlyList<string> Networks)
+{
+    /// <summary>Those scheduled to an L3 agent; empty for others.</summary>
+    public IReadOnlyList<string> Routers { get; init; } = [];
+}

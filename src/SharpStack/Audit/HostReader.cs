@@ -22,7 +22,7 @@ internal sealed class HostReader(HostOptions options)
     private ServiceConfig Neutron => options.Configs.GetValueOrDefault("neutron") ?? ServiceConfig.Empty("neutron");
 
     /// <summary>What this host has of what the services know it to do.</summary>
-    public async Task<HostView> LookAsync(bool compute, bool vswitch, bool dhcp, CancellationToken cancellationToken)
+    public async Task<HostView> LookAsync(bool compute, bool vswitch, bool dhcp, bool l3, CancellationToken cancellationToken)
     {
         var failures = new List<string>();
         return new HostView(
@@ -31,6 +31,7 @@ internal sealed class HostReader(HostOptions options)
             vswitch ? await TryAsync("switch", () => NetworkInspector.InspectSwitchAsync(Neutron, options, cancellationToken)) : null,
             dhcp ? await TryAsync("DHCP servers", () => Task.FromResult(NetworkInspector.InspectDhcp(Neutron, options))) : null)
         {
+            Routers = l3 ? await TryAsync("routers", () => NetworkInspector.InspectRoutersAsync(Neutron, options, cancellationToken)) : null,
             Failures = failures,
         };
 
@@ -50,7 +51,7 @@ internal sealed class HostReader(HostOptions options)
     }
 
     /// <summary>Asks a host's own services.</summary>
-    public static async Task<HostView> AskAsync(IMessageBus bus, string host, bool compute, bool vswitch, bool dhcp, CancellationToken cancellationToken)
+    public static async Task<HostView> AskAsync(IMessageBus bus, string host, bool compute, bool vswitch, bool dhcp, bool l3, CancellationToken cancellationToken)
     {
         var failures = new List<string>();
         return new HostView(
@@ -59,6 +60,7 @@ internal sealed class HostReader(HostOptions options)
             vswitch ? await TryAsync(ViewContracts.InspectSwitch, new ViewQuery(host)) : null,
             dhcp ? await TryAsync(ViewContracts.InspectDhcp, new ViewQuery(host)) : null)
         {
+            Routers = l3 ? await TryAsync(ViewContracts.InspectRouters, new ViewQuery(host)) : null,
             Failures = failures,
         };
 

@@ -19,8 +19,9 @@ internal sealed class HostSource(HostOptions options, IMessageBus? bus, string? 
         var simulated = ComputeInspector.IsSimulated(options.Configs.GetValueOrDefault("nova") ?? ServiceConfig.Empty("nova"));
         var switches = HostsOf(AgentTypes.OpenVSwitch);
         var dhcp = HostsOf(AgentTypes.Dhcp);
+        var l3 = HostsOf(AgentTypes.L3);
         var written = views is null ? [] : Directory.EnumerateFiles(views, "*.json").Select(HostReader.Load).ToDictionary(view => view.Host);
-        var asked = computes.Union(switches).Union(dhcp).ToList();
+        var asked = computes.Union(switches).Union(dhcp).Union(l3).ToList();
         var found = new HostView?[asked.Count];
         var reasons = new string?[asked.Count];
         await Parallel.ForEachAsync(
@@ -35,11 +36,11 @@ internal sealed class HostSource(HostOptions options, IMessageBus? bus, string? 
                 }
                 else if (host == options.HostName)
                 {
-                    found[index] = await new HostReader(options).LookAsync(computes.Contains(host), switches.Contains(host), dhcp.Contains(host), cancellation);
+                    found[index] = await new HostReader(options).LookAsync(computes.Contains(host), switches.Contains(host), dhcp.Contains(host), l3.Contains(host), cancellation);
                 }
                 else if (bus is not null)
                 {
-                    found[index] = await HostReader.AskAsync(bus, host, computes.Contains(host), switches.Contains(host), dhcp.Contains(host), cancellation);
+                    found[index] = await HostReader.AskAsync(bus, host, computes.Contains(host), switches.Contains(host), dhcp.Contains(host), l3.Contains(host), cancellation);
                 }
                 else
                 {

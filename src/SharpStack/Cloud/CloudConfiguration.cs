@@ -183,6 +183,12 @@ internal static class CloudConfiguration
             enable_isolated_metadata = true
 
             """);
+        yield return ("l3_agent.ini",
+            """
+            [DEFAULT]
+            interface_driver = openvswitch
+
+            """);
         yield return ("metadata_agent.ini",
             $"""
             [DEFAULT]

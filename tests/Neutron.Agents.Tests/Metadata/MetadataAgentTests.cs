@@ -14,6 +14,7 @@ using SharpStack.Foundation.Http;
 using SharpStack.Foundation.Policy;
 using SharpStack.LinuxHost.Namespaces;
 using SharpStack.LinuxHost.Netlink;
+using SharpStack.Neutron.Agents.L3;
 using SharpStack.Neutron.Agents.Metadata;
 using SharpStack.Neutron.Contracts;
 using SharpStack.TestKit;
@@ -32,6 +33,7 @@ public sealed class MetadataAgentTests : IAsyncLifetime
     private readonly string networkId = Guid.NewGuid().ToString("D");
     private readonly NovaStub nova = new();
     private readonly List<IDisposable> served = [];
+    private readonly ConcurrentDictionary<(string RouterId, string Address), string> routers = new();
     private readonly ConcurrentDictionary<string, string> instances = new() { [Guest] = Instance };
     private TestCloud cloud = null!;
     private int asked;
@@ -58,6 +60,11 @@ public sealed class MetadataAgentTests : IAsyncLifetime
         served.Add(bus.Serve(MetadataContracts.FindInstance, null, (request, _) =>
         {
             Interlocked.Increment(ref asked);
+            if (request.RouterId is { } routerId)
+            {
+                return Task.FromResult(new MetadataInstanceAnswer(request.NetworkId is null ? routers.GetValueOrDefault((routerId, request.FixedIp)) : null, "a-project", "a-port"));
+            }
+
             return Task.FromResult(request.NetworkId == networkId && instances.TryGetValue(request.FixedIp, out var instance)
                 ? new MetadataInstanceAnswer(instance, "a-project", "a-port")
                 : new MetadataInstanceAnswer(null, null, null));
@@ -165,6 +172,42 @@ public sealed class MetadataAgentTests : IAsyncLifetime
         Directory.CreateDirectory(folder);
         sockets.Scan();
         Assert.Equal("200", await StatusAsync(Guest, "/"));
+    }
+
+    [Fact]
+    public async Task A_request_through_a_router_is_asked_for_by_the_router()
+    {
+        var routerId = Guid.NewGuid().ToString("D");
+        var router = RouterNames.NamespaceOf(routerId);
+        var folder = Directory.CreateDirectory(Path.Combine(cloud.Data, "neutron", "l3", routerId)).FullName;
+        NetworkNamespace.Create(router);
+        try
+        {
+            using (var links = RouteClient.Open(router))
+            {
+                links.SetUp("lo");
+                links.AddAddress("lo", InterfaceAddress.Parse($"{Guest}/32"));
+            }
+
+            routers[(routerId, Guest)] = Instance;
+            var sockets = cloud.Get<MetadataSockets>();
+            sockets.Scan();
+            Assert.NotEqual(0, (await TryAsync()).Code);
+            // The L3 agent, here or in another process, says so.
+            await File.WriteAllTextAsync(Path.Combine(folder, "metadata"), "9697\n", TestContext.Current.CancellationToken);
+            sockets.Scan();
+            Assert.Equal(Instance, JsonDocument.Parse((await TryAsync()).Output).RootElement.GetProperty("X-Instance-ID").GetString());
+            File.Delete(Path.Combine(folder, "metadata"));
+            sockets.Scan();
+            Assert.NotEqual(0, (await TryAsync()).Code);
+        }
+        finally
+        {
+            NetworkNamespace.Delete(router);
+        }
+
+        Task<(int Code, string Output, string Error)> TryAsync() => OpenVSwitchSandbox.TryRunAsync(
+            "ip", "netns", "exec", router, "curl", "-s", "--max-time", "20", "--interface", Guest, "-H", "X-Neutron-Router-ID: forged", $"http://{Guest}:9697/latest/");
     }
 
     private Task<string> CurlAsync(string source, string path, params string[] more) =>

@@ -15,6 +15,8 @@ public sealed class AuditorTests
     private const string Subnet = "cccccccc-0000-0000-0000-000000000001";
     private const string Port = "dddddddd-0000-0000-0000-000000000001";
     private const string DhcpPort = "dddddddd-0000-0000-0000-000000000002";
+    private const string GatewayPort = "dddddddd-1000-0000-0000-000000000003";
+    private const string Router = "ffffffff-0000-0000-0000-000000000001";
     private const string Tap = "tapdddddddd-00";
     private const string Base = "/instances/_base/0123";
     private static readonly DateTimeOffset Now = DateTimeOffset.UnixEpoch.AddYears(50);
@@ -24,6 +26,7 @@ public sealed class AuditorTests
     private static readonly ServerView Running = new(Server, "ACTIVE", null, 1, "host1", Amounts, ["10.0.0.5"]);
     private static readonly PortView Plugged = new(Port, Network, "compute:nova", Server, "fa:16:3e:00:00:05", "ACTIVE", "host1", "ovs", [(Subnet, "10.0.0.5")]);
     private static readonly PortView Dhcp = new(DhcpPort, Network, "network:dhcp", "dhcp-x", "fa:16:3e:00:00:02", "ACTIVE", "host1", "ovs", [(Subnet, "10.0.0.2")]);
+    private static readonly PortView RouterGateway = new(GatewayPort, "outer", "network:router_gateway", Router, "fa:16:3e:00:00:50", "ACTIVE", "host1", "ovs", [("outer-subnet", "203.0.113.50")]);
     private static readonly ProviderView Provider1 = new(Node1, "host1", Node1, new Dictionary<string, IReadOnlyDictionary<string, long>> { [Server] = Amounts });
     private static readonly ProviderView Provider2 = new(Node2, "host2", Node2, Nothing);
     private static readonly GuestView Guest = new(Server, "instance-00000001", PowerState.Running);
@@ -34,9 +37,11 @@ public sealed class AuditorTests
         Servers = new Dictionary<string, ServerView> { [Server] = Running },
         Hypervisors = [new HypervisorView(Node1, "host1", "host1", IsUp: true), new HypervisorView(Node2, "host2", "host2", IsUp: true)],
         Providers = [Provider1, Provider2],
-        Ports = new Dictionary<string, PortView> { [Port] = Plugged, [DhcpPort] = Dhcp },
+        Ports = new Dictionary<string, PortView> { [Port] = Plugged, [DhcpPort] = Dhcp, [GatewayPort] = RouterGateway },
         Subnets = new Dictionary<string, SubnetInfo> { [Subnet] = new(Subnet, Network, 4, HasDhcp: true) },
-        Agents = [new AgentView("e1", AgentTypes.Dhcp, "host1", IsAlive: true, [Network])],
+        Agents = [new AgentView("e1", AgentTypes.Dhcp, "host1", IsAlive: true, [Network]), new AgentView("e2", AgentTypes.L3, "host1", IsAlive: true, []) { Routers = [Router] }],
+        Routers = new Dictionary<string, RouterInfo> { [Router] = new(Router, AdminStateUp: true, IsHa: false, HasGateway: true, HasSnat: true) },
+        FloatingIps = [new FloatingIpInfo("f1", Router, "203.0.113.60", "10.0.0.5", "ACTIVE")],
     };
 
     private static readonly ComputeView Compute1 = new("host1")
@@ -49,7 +54,8 @@ public sealed class AuditorTests
 
     private static readonly SwitchView Switch1 = new("host1", [new SwitchPortView(Tap, Port, null), new SwitchPortView("int-br-phys", null, null)]);
     private static readonly DhcpView Dhcp1 = new("host1", [DhcpServer]);
-    private static readonly HostView Host1 = new("host1", Compute1, Switch1, Dhcp1);
+    private static readonly RouterView Router1 = new(Router, true, ["qg-dddddddd-10"], ["203.0.113.50", "203.0.113.60"], [new FloatingIpView("203.0.113.60", "10.0.0.5")], ["203.0.113.50"]);
+    private static readonly HostView Host1 = new("host1", Compute1, Switch1, Dhcp1) { Routers = new RoutersView("host1", [Router1]) };
     private static readonly HostView Host2 = new("host2", new ComputeView("host2"), new SwitchView("host2", []), new DhcpView("host2", []));
 
     /// <summary>What is planted, and the one finding that it leads to: kind, id, host.</summary>
@@ -67,6 +73,15 @@ public sealed class AuditorTests
             With(Plugged with { Id = Stranger, FixedIps = [("other", "10.9.9.9")] }), With(Compute1 with { Taps = [Tap, "tap99999999-99"] }, Switch1 with { Ports = [.. Switch1.Ports, new("tap99999999-99", Stranger, null)] }), Host2, Stranger, "host1"),
         ["port-unbound"] = (With(Plugged with { VifType = "binding_failed" }), Host1, Host2, Port, "host1"),
         ["port-down"] = (With(Plugged with { Status = "DOWN" }), Host1, Host2, Port, "host1"),
+        ["router-leaked"] = (Cloud, Host1, Host2 with { Routers = new RoutersView("host2", [Router1]) }, Router, "host2"),
+        ["router-missing"] = (Cloud, WithRouter(Router1 with { HasNamespace = false }), Host2, Router, "host1"),
+        ["router-device-missing"] = (Cloud, WithRouter(Router1 with { Devices = [] }), Host2, "qg-dddddddd-10", "host1"),
+        ["router-device-leaked"] = (Cloud, WithRouter(Router1 with { Devices = ["qg-dddddddd-10", "qr-left"] }), Host2, "qr-left", "host1"),
+        ["nat-missing"] = (Cloud, WithRouter(Router1 with { FloatingIps = [] }), Host2, "203.0.113.60", "host1"),
+        ["nat-leaked"] = (Cloud, WithRouter(Router1 with { FloatingIps = [.. Router1.FloatingIps, new FloatingIpView("203.0.113.61", "10.0.0.6")] }), Host2, "203.0.113.61", "host1"),
+        ["snat-differs"] = (Cloud, WithRouter(Router1 with { SourceAddresses = [] }), Host2, Router, "host1"),
+        ["floating-ip-missing"] = (Cloud, WithRouter(Router1 with { OuterAddresses = ["203.0.113.50"] }), Host2, "203.0.113.60", "host1"),
+        ["floating-ip-leaked"] = (Cloud, WithRouter(Router1 with { OuterAddresses = [.. Router1.OuterAddresses, "203.0.113.99"] }), Host2, "203.0.113.99", "host1"),
         ["guest-leaked"] = (Cloud, Host1, With2(guests: [Guest]), Server, "host2"),
         ["guest-missing"] = (Cloud, With(Compute1 with { Guests = [] }), Host2, Server, "host1"),
         ["guest-differs"] = (Cloud, With(Compute1 with { Guests = [Guest with { Power = PowerState.Shutdown }] }), Host2, Server, "host1"),
@@ -142,6 +157,21 @@ public sealed class AuditorTests
         var finding = Assert.Single(Auditor.Compare(Cloud, [simulated with { Compute = simulated.Compute! with { Guests = [] } }], Now));
         Assert.Equal("guest-missing", finding.Kind);
     }
+
+    [Fact]
+    public void A_router_on_two_hosts_may_have_its_ports_on_both_and_its_addresses_on_either()
+    {
+        var device = new SwitchPortView("qg-dddddddd-10", GatewayPort, null);
+        var ha = Cloud with
+        {
+            Routers = new Dictionary<string, RouterInfo> { [Router] = Cloud.Routers[Router] with { IsHa = true } },
+            Agents = [.. Cloud.Agents, new AgentView("e3", AgentTypes.L3, "host2", IsAlive: true, []) { Routers = [Router] }],
+        };
+        var standby = Host2 with { Switch = new SwitchView("host2", [device]), Routers = new RoutersView("host2", [Router1 with { OuterAddresses = [] }]) };
+        Assert.Empty(Auditor.Compare(ha, [Host1 with { Switch = Switch1 with { Ports = [.. Switch1.Ports, device] } }, standby], Now));
+    }
+
+    private static HostView WithRouter(RouterView router) => Host1 with { Routers = new RoutersView("host1", [router]) };
 
     private static Dictionary<string, IReadOnlyDictionary<string, long>> Held(string consumer) => new() { [consumer] = Amounts };
 

@@ -75,6 +75,7 @@ internal sealed class OperatorFiles : IDisposable
         Write("neutron/plugins/ml2/ml2_conf.ini", "[ml2]\ntype_drivers = local,flat\ntenant_network_types = local");
         Write("neutron/plugins/ml2/openvswitch_agent.ini", $"[ovs]\novsdb_connection = unix:{State}/no-switch.sock\nof_listen_port = {ServedProcess.FreePort()}");
         Write("neutron/dhcp_agent.ini", $"[ovs]\novsdb_connection = unix:{State}/no-switch.sock");
+        Write("neutron/l3_agent.ini", $"[ovs]\novsdb_connection = unix:{State}/no-switch.sock");
         Directory.CreateDirectory(State);
     }
 

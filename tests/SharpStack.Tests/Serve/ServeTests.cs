@@ -41,6 +41,7 @@ public sealed class ServeTests : IDisposable
     [InlineData("nova-compute")]
     [InlineData("neutron-openvswitch-agent")]
     [InlineData("neutron-dhcp-agent")]
+    [InlineData("neutron-l3-agent")]
     [InlineData("neutron-metadata-agent")]
     public async Task Each_worker_runs_alone_waits_for_the_others_and_listens_only_where_a_switch_connects(string service)
     {
@@ -55,6 +56,7 @@ public sealed class ServeTests : IDisposable
     [InlineData("nova-compute")]
     [InlineData("neutron-openvswitch-agent")]
     [InlineData("neutron-dhcp-agent")]
+    [InlineData("neutron-l3-agent")]
     [InlineData("neutron-metadata-agent")]
     public async Task A_host_has_no_database_and_loads_no_code_of_one(string service)
     {
