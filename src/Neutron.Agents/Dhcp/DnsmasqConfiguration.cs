@@ -46,6 +46,9 @@ internal sealed partial record DnsmasqConfiguration
     /// <summary>Whether there is anything to serve by DHCP for IPv4.</summary>
     public required bool HasIpv4 { get; init; }
 
+    /// <summary>Whether there is anything to serve by DHCP for IPv6.</summary>
+    public required bool HasIpv6 { get; init; }
+
     /// <param name="network">The network whole.</param>
     /// <param name="own">The agent's own port in it.</param>
     /// <param name="settings">The agent's settings.</param>
@@ -60,7 +63,7 @@ internal sealed partial record DnsmasqConfiguration
         var isolated = IsolatedSubnets(network);
         foreach (var subnet in subnets.Where(IsServed))
         {
-            WriteSubnetOptions(options, subnet, subnets, isolated.Contains(subnet.Id), own, settings);
+            WriteSubnetOptions(options, subnet, subnets, isolated.Contains(subnet.Id), network, own, settings);
         }
 
         foreach (var port in network.Ports.Where(port => !RouterOwners.Contains(port.DeviceOwner) && port.DeviceOwner != DhcpNames.DeviceOwner).OrderBy(port => port.Id, StringComparer.Ordinal))
@@ -94,6 +97,7 @@ internal sealed partial record DnsmasqConfiguration
             Addresses = addresses,
             HasTags = hosts.ToString().Contains(",set:", StringComparison.Ordinal),
             HasIpv4 = subnets.Any(subnet => subnet.EnableDhcp && subnet.IpVersion == 4),
+            HasIpv6 = subnets.Any(IsRanged),
         };
     }
 
@@ -110,6 +114,10 @@ internal sealed partial record DnsmasqConfiguration
     }
 
     private static bool IsServed(DhcpSubnet subnet) => subnet.EnableDhcp && !(subnet.IpVersion == 6 && subnet.Ipv6AddressMode == "slaac");
+
+    /// <summary>IPv6 subnets for which dnsmasq listens.</summary>
+    private static bool IsRanged(DhcpSubnet subnet) => subnet is { EnableDhcp: true, IpVersion: 6 } && IPNetwork.Parse(subnet.Cidr).PrefixLength >= 64
+        && (subnet.Ipv6AddressMode is "dhcpv6-stateful" or "dhcpv6-stateless" || (subnet.Ipv6AddressMode is null && subnet.Ipv6RaMode is null));
 
     private static bool IsStateless(DhcpSubnet subnet) => subnet.IpVersion == 6 && subnet.Ipv6AddressMode is "slaac" or "dhcpv6-stateless";
 
@@ -143,7 +151,7 @@ internal sealed partial record DnsmasqConfiguration
             {
                 yield return $"--dhcp-range=set:{Tag(subnet)},{cidr.BaseAddress},static,{Mask(cidr.PrefixLength)},{lease}";
             }
-            else if (subnet.Ipv6AddressMode is "dhcpv6-stateful" or "dhcpv6-stateless" || (subnet.Ipv6AddressMode is null && subnet.Ipv6RaMode is null))
+            else if (IsRanged(subnet))
             {
                 yield return Invariant($"--dhcp-range=set:{Tag(subnet)},{cidr.BaseAddress},static,{cidr.PrefixLength},{lease}");
             }
@@ -236,7 +244,7 @@ internal sealed partial record DnsmasqConfiguration
         hosts.Append(tagged).Append('\n');
     }
 
-    private static void WriteSubnetOptions(StringBuilder options, DhcpSubnet subnet, IReadOnlyList<DhcpSubnet> all, bool isolated, DhcpPort own, DhcpSettings settings)
+    private static void WriteSubnetOptions(StringBuilder options, DhcpSubnet subnet, IReadOnlyList<DhcpSubnet> all, bool isolated, DhcpNetwork network, DhcpPort own, DhcpSettings settings)
     {
         var any = subnet.IpVersion == 4 ? "0.0.0.0" : "::";
         var nameservers = subnet.DnsNameservers.Where(server => IPAddress.TryParse(server, out _)).ToList();
@@ -245,6 +253,11 @@ internal sealed partial record DnsmasqConfiguration
             // The address of nobody stands for "tell them none".
             var told = nameservers is [var only] && only == any ? [] : nameservers.Select(server => subnet.IpVersion == 6 ? $"[{server}]" : server);
             WriteOption(options, subnet.IpVersion, Tag(subnet), "dns-server", [.. told]);
+        }
+        else if (ServersOf(network, own, subnet) is { Count: > 1 } servers)
+        {
+            // By itself dnsmasq tells of itself alone, and names would not be found where this host is down.
+            WriteOption(options, subnet.IpVersion, Tag(subnet), "dns-server", [.. servers.Select(server => subnet.IpVersion == 6 ? $"[{server}]" : server)]);
         }
 
         if (subnet.IpVersion == 6)
@@ -303,6 +316,11 @@ internal sealed partial record DnsmasqConfiguration
 
         WriteOption(options, 4, Tag(subnet), "router", gateway is null ? [] : [gateway]);
     }
+
+    /// <summary>The addresses of all agents that serve the subnet, this one's first.</summary>
+    private static List<string> ServersOf(DhcpNetwork network, DhcpPort own, DhcpSubnet subnet) =>
+        [.. network.Ports.Where(port => port.DeviceOwner == DhcpNames.DeviceOwner && port.Id != own.Id).OrderBy(port => port.Id, StringComparer.Ordinal).Prepend(own)
+            .SelectMany(port => port.FixedIps).Where(address => address.SubnetId == subnet.Id).Select(address => address.IpAddress)];
 
     private static void WritePortOptions(StringBuilder options, DhcpPort port)
     {

@@ -13,6 +13,7 @@ internal sealed partial class DnsmasqServer
 {
     private const int DhcpPort = 67;
     private const int Dhcp6Port = 547;
+    private const int DnsPort = 53;
 
     private static readonly TimeSpan StopGrace = TimeSpan.FromSeconds(3);
     private static readonly TimeSpan StartPatience = TimeSpan.FromSeconds(10);
@@ -170,7 +171,8 @@ internal sealed partial class DnsmasqServer
 
     private async Task WaitServingAsync(string networkId, ManagedProcess started, DnsmasqConfiguration wanted, CancellationToken cancellationToken)
     {
-        var port = (wanted.HasIpv4 ? DhcpPort : Dhcp6Port).ToString("X4", CultureInfo.InvariantCulture);
+        // Where guests make their addresses themselves there is DNS alone.
+        var port = (wanted.HasIpv4 ? DhcpPort : wanted.HasIpv6 ? Dhcp6Port : DnsPort).ToString("X4", CultureInfo.InvariantCulture);
         var table = wanted.HasIpv4 ? "/proc/thread-self/net/udp" : "/proc/thread-self/net/udp6";
         using var patience = new CancellationTokenSource(StartPatience, time);
         using var either = CancellationTokenSource.CreateLinkedTokenSource(patience.Token, cancellationToken);

@@ -68,16 +68,16 @@ internal sealed partial class RouterHost
         if (router.Ha is { } ha)
         {
             EnsureHaAddress(place, ha);
-            await keepalived.EnsureAsync(router.Id, KeepalivedConfiguration.Of(router, ha, wanted, settings), cancellationToken);
+            await keepalived.EnsureAsync(router.Id, KeepalivedConfiguration.Of(router, ha, wanted, settings), isNew.Contains(RouterNames.Ha(ha.Port)), cancellationToken);
         }
         else
         {
-            await keepalived.EnsureAsync(router.Id, null, cancellationToken);
+            await keepalived.EnsureAsync(router.Id, null, restart: false, cancellationToken);
             EnsureAddresses(place, router.Id, wanted, isNew);
         }
 
         await ForgetConnectionsAsync(router, place, cancellationToken);
-        await radvd.EnsureAsync(router.Id, isServing ? RadvdConfiguration.Of(router, settings) : null, cancellationToken);
+        await radvd.EnsureAsync(router.Id, isServing ? RadvdConfiguration.Of(router, settings) : null, isNew.Count > 0, cancellationToken);
         await EnsureMetadataAsync(router, place, cancellationToken);
         return Announce(router.Id, place);
     }
@@ -184,17 +184,15 @@ internal sealed partial class RouterHost
         Sysctls(place, [($"net/ipv6/conf/{RouterNames.External(gateway.Port)}/accept_ra", isServing && !hasGateway ? "2" : "0")]);
     }
 
-    private static void Sysctls(string place, IReadOnlyList<(string Key, string Value)> settings) => NetworkNamespace.Run(place, () =>
+    private static void Sysctls(string place, IReadOnlyList<(string Key, string Value)> settings)
     {
-        foreach (var (key, value) in settings)
+        // A kernel without IPv6 has none of its settings.
+        var different = NetworkNamespace.Run(place, () => settings.Where(setting => File.Exists($"/proc/sys/{setting.Key}") && File.ReadAllText($"/proc/sys/{setting.Key}").TrimEnd() != setting.Value).ToList());
+        foreach (var (key, value) in different)
         {
-            var path = $"/proc/sys/{key}";
-            if (File.Exists(path) && File.ReadAllText(path).TrimEnd() != value)
-            {
-                File.WriteAllText(path, value);
-            }
+            NetworkNamespace.WriteSysctl(place, key, value);
         }
-    });
+    }
 
     private void EnsureAddresses(string place, string routerId, RouterAddressing wanted, IReadOnlySet<string> isNew)
     {

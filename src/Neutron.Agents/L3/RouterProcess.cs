@@ -44,8 +44,12 @@ internal sealed partial class RouterProcess
     public event Action<string>? Ended;
 
     /// <summary>It runs with this configuration; null: it does not run.</summary>
+    /// <param name="routerId">The router.</param>
+    /// <param name="configuration">What its file says.</param>
+    /// <param name="restart">Whether what it knows of devices is no longer so.</param>
+    /// <param name="cancellationToken">Ends the wait for the old process.</param>
     /// <returns>Whether anything was done.</returns>
-    public async Task<bool> EnsureAsync(string routerId, string? configuration, CancellationToken cancellationToken)
+    public async Task<bool> EnsureAsync(string routerId, string? configuration, bool restart, CancellationToken cancellationToken)
     {
         var spec = SpecOf(routerId);
         if (configuration is null)
@@ -56,7 +60,7 @@ internal sealed partial class RouterProcess
         var changed = await ConfigurationFiles.WriteAsync(FileOf(routerId), configuration, mode, cancellationToken);
         if (ManagedProcess.Find(spec) is { IsRunning: true } running)
         {
-            if (running.ArgumentsMatch)
+            if (running.ArgumentsMatch && !restart)
             {
                 if (changed)
                 {

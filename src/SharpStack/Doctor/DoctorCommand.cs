@@ -139,6 +139,7 @@ internal static class DoctorCommand
             ("libvirtd", "libvirtd", "libvirt-daemon", new Version(7, 0)),
             ("ovs", "ovs-vswitchd", "openvswitch-switch", new Version(2, 15)),
             ("dnsmasq", "dnsmasq", "dnsmasq-base", new Version(2, 80)),
+            ("iptables", "iptables", "iptables", new Version(1, 8)),
         ];
         var findings = new List<Finding>();
         foreach (var (subject, program, package, least) in programs)
@@ -159,7 +160,7 @@ internal static class DoctorCommand
     {
         foreach (var word in text.Split([' ', '\n', '-', '(', ')', ','], StringSplitOptions.RemoveEmptyEntries))
         {
-            if (word.Contains('.', StringComparison.Ordinal) && Version.TryParse(word, out var version))
+            if (word.Contains('.', StringComparison.Ordinal) && Version.TryParse(word.TrimStart('v'), out var version))
             {
                 return version;
             }

@@ -18,7 +18,7 @@ internal sealed class LabCommand
         + "  lab kill NODE|[NODE/]SERVICE [--term] [--no-restart] | lab start NODE|[NODE/]SERVICE | lab cut NODE | lab mend NODE | lab down [--purge]   [--data DIR]";
 
     private static readonly string[] Tools =
-        ["unshare", "nsenter", "setpriv", "ovs-vswitchd", "ovsdb-server", "ovs-vsctl", "libvirtd", "qemu-img", "dnsmasq", "mariadbd", "mariadb-install-db", "rabbitmq-server", "memcached"];
+        ["unshare", "nsenter", "setpriv", "ovs-vswitchd", "ovsdb-server", "ovs-vsctl", "libvirtd", "qemu-img", "dnsmasq", "iptables-restore", "mariadbd", "mariadb-install-db", "rabbitmq-server", "memcached"];
 
     private readonly Arguments arguments;
     private readonly IReadOnlyList<string> command;
@@ -105,7 +105,7 @@ internal sealed class LabCommand
         if (missing.Length > 0)
         {
             throw new CommandException($"these programs are missing: {string.Join(", ", missing)}. ./lab installs their packages; by hand: apt-get install qemu-system-x86 qemu-utils "
-                + "libvirt-daemon libvirt-daemon-driver-qemu openvswitch-switch dnsmasq-base util-linux mariadb-server rabbitmq-server memcached");
+                + "libvirt-daemon libvirt-daemon-driver-qemu openvswitch-switch dnsmasq-base iptables util-linux mariadb-server rabbitmq-server memcached");
         }
 
         if (layout.Data.AsSpan().ContainsAny(":,\\"))

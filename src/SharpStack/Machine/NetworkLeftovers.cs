@@ -6,10 +6,10 @@ namespace SharpStack.Machine;
 /// <summary>What agents leave on a host by design, so that traffic goes on without them; <c>down</c> removes it.</summary>
 internal static class NetworkLeftovers
 {
-    /// <summary>Ends the DHCP servers (those whose files lie in the cloud's folder).</summary>
+    /// <summary>Ends the DHCP servers and what serves routers (those whose files lie in the cloud's folder).</summary>
     public static async Task StopServersAsync(CloudLayout layout, TimeProvider time, CancellationToken cancellationToken)
     {
-        foreach (var process in RunningProcess.Using(layout.Data).Where(process => process.Program is "dnsmasq" or "haproxy").ToArray())
+        foreach (var process in RunningProcess.Using(layout.Data).Where(process => process.Program is "dnsmasq" or "haproxy" or "radvd" or "keepalived").ToArray())
         {
             await process.StopAsync(TimeSpan.FromSeconds(5), time, cancellationToken);
         }

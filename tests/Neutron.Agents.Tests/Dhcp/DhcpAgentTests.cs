@@ -215,6 +215,75 @@ public sealed class DhcpAgentTests : IAsyncLifetime
         await Eventually.TrueAsync(() => File.Exists(Path.Combine(Files, "pid")) && IsRunning(Server), "it is served again");
     }
 
+    [Fact]
+    public async Task Subnets_of_both_versions_are_served_beside_each_other()
+    {
+        await AddSubnetAsync("dhcpv6-stateful");
+        var port = DhcpSamples.Port(network, 51);
+        port = port with { FixedIps = [.. port.FixedIps, new DhcpAddress("fd00:3::51", Sixth)] };
+        server.AddPort(port);
+        await server.HintAsync(port);
+        await Eventually.TrueAsync(() => server.Ready.Contains(port.Id), "the port is ready");
+        Assert.Equal("10.3.0.51", (await LeaseAsync(port))["ip"]);
+        var (client, outside) = await ClientAsync(port);
+        var answer = await Dhcp6Client.AskAsync(client, Dhcp6Client.Solicit, tries: 20);
+        Assert.Equal(["fd00:3::51"], answer?.Addresses.Select(address => address.ToString()));
+        Assert.Equal(["fd00::53"], answer?.NameServers.Select(address => address.ToString()));
+        await sandbox.VsctlAsync("del-port", outside);
+    }
+
+    [Fact]
+    public async Task Guests_that_made_their_addresses_themselves_are_told_the_rest()
+    {
+        await AddSubnetAsync("dhcpv6-stateless");
+        var port = DhcpSamples.Port(network, 51);
+        port = port with { FixedIps = [new DhcpAddress("fd00:3::f816:3eff:fe00:33", Sixth)] };
+        server.AddPort(port);
+        await server.HintAsync(port);
+        await Eventually.TrueAsync(() => server.Ready.Contains(port.Id), "the port is ready");
+        var (client, outside) = await ClientAsync(port);
+        var answer = await Dhcp6Client.AskAsync(client, Dhcp6Client.InformationRequest, tries: 20);
+        Assert.Equal(["fd00::53"], answer?.NameServers.Select(address => address.ToString()));
+        Assert.Empty(answer!.Value.Addresses);
+        await sandbox.VsctlAsync("del-port", outside);
+    }
+
+    [Fact]
+    public async Task A_network_where_all_guests_make_their_addresses_themselves_has_names()
+    {
+        var slaac = Subnet6("slaac");
+        server.Networks[network.Id] = server.Networks[network.Id] with { Subnets = [slaac] };
+        SetOwnAddresses(new DhcpAddress("fd00:3::2", Sixth));
+        await server.HintAsync(network.Id);
+        var port = DhcpSamples.Port(network, 51) with { FixedIps = [new DhcpAddress("fd00:3::f816:3eff:fe00:33", Sixth)], DnsName = "vm" };
+        server.AddPort(port);
+        await server.HintAsync(port);
+        await Eventually.TrueAsync(() => server.Ready.Contains(port.Id), "the port is ready");
+        Assert.Contains("fd00:3::f816:3eff:fe00:33\tvm.openstacklocal vm\n", await File.ReadAllTextAsync(Path.Combine(Files, "addn_hosts"), TestContext.Current.CancellationToken), StringComparison.Ordinal);
+        Assert.True(IsRunning(Server));
+    }
+
+    private const string Sixth = "6e1b5c3a-0000-4000-8000-000000000006";
+
+    private static DhcpSubnet Subnet6(string mode) =>
+        new(Sixth, "six", "fd00:3::/64", 6, "fd00:3::1", true, [new AddressRange("fd00:3::2", "fd00:3::ffff")], ["fd00::53"], [], mode, mode);
+
+    /// <summary>Gives the network an IPv6 subnet, and the agent's port an address in it.</summary>
+    private async Task AddSubnetAsync(string mode)
+    {
+        var before = server.Networks[network.Id];
+        server.Networks[network.Id] = before with { Subnets = [.. before.Subnets, Subnet6(mode)] };
+        SetOwnAddresses(new DhcpAddress("10.3.0.2", network.Subnets[0].Id), new DhcpAddress("fd00:3::2", Sixth));
+        await server.HintAsync(network.Id);
+        await agent.WhenIdleAsync();
+    }
+
+    private void SetOwnAddresses(params DhcpAddress[] addresses)
+    {
+        var now = server.Networks[network.Id];
+        server.Networks[network.Id] = now with { Ports = [.. now.Ports.Select(port => port.DeviceOwner == DhcpNames.DeviceOwner ? port with { FixedIps = addresses } : port)] };
+    }
+
     private static bool IsRunning(int process) => Directory.Exists($"/proc/{process}") && !File.ReadAllText($"/proc/{process}/stat").Contains(") Z ", StringComparison.Ordinal);
 
     private static string OwnerOf(int process)
@@ -263,24 +332,8 @@ public sealed class DhcpAgentTests : IAsyncLifetime
     /// <summary>What a DHCP client with the port's hardware address is told; empty where it is told nothing.</summary>
     private async Task<IReadOnlyDictionary<string, string>> LeaseAsync(DhcpPort port, int tries = 10)
     {
-        var id = Guid.NewGuid().ToString("N")[..8];
-        var client = $"cl-{id}";
-        var outside = $"vm-{id}";
-        await sandbox.AddNamespaceAsync(client);
-        using (var links = RouteClient.Open(sandbox.Namespace))
-        {
-            links.CreateVeth(outside, "eth0", client);
-            links.SetUp(outside);
-        }
-
-        using (var links = RouteClient.Open(client))
-        {
-            links.SetMac("eth0", port.MacAddress);
-            links.SetUp("eth0");
-        }
-
-        Offloads.SetTransmitChecksumming("eth0", enabled: false, client);
-        await sandbox.VsctlAsync("add-port", "br-int", outside);
+        var (client, outside) = await ClientAsync(port);
+        var id = outside[3..];
         var script = Path.Combine(folder, $"{id}.sh");
         var output = Path.Combine(folder, $"{id}.env");
         await File.WriteAllTextAsync(script, $"#!/bin/sh\n[ \"$1\" = bound ] && env > {output}\nexit 0\n");
@@ -291,5 +344,30 @@ public sealed class DhcpAgentTests : IAsyncLifetime
         return File.Exists(output)
             ? (await File.ReadAllLinesAsync(output)).Select(line => line.Split('=', 2)).Where(pair => pair.Length == 2).ToDictionary(pair => pair[0], pair => pair[1])
             : new Dictionary<string, string>();
+    }
+
+    /// <summary>A guest with the port's hardware address, and its device on the switch.</summary>
+    private async Task<(string Client, string Outside)> ClientAsync(DhcpPort port)
+    {
+        var id = Guid.NewGuid().ToString("N")[..8];
+        var (client, outside) = ($"cl-{id}", $"vm-{id}");
+        await sandbox.AddNamespaceAsync(client);
+        using (var links = RouteClient.Open(sandbox.Namespace))
+        {
+            links.CreateVeth(outside, "eth0", client);
+            links.SetUp(outside);
+        }
+
+        // Its link-local address is usable at once.
+        NetworkNamespace.WriteSysctl(client, "net/ipv6/conf/eth0/accept_dad", "0");
+        using (var links = RouteClient.Open(client))
+        {
+            links.SetMac("eth0", port.MacAddress);
+            links.SetUp("eth0");
+        }
+
+        Offloads.SetTransmitChecksumming("eth0", enabled: false, client);
+        await sandbox.VsctlAsync("add-port", "br-int", outside);
+        return (client, outside);
     }
 }

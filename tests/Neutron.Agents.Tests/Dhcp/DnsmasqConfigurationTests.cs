@@ -114,4 +114,15 @@ public sealed class DnsmasqConfigurationTests
         Assert.Contains("tag:subnet-stateful,option6:dns-server,[2001:db8::53]\n", written.Options, StringComparison.Ordinal);
         Assert.DoesNotContain("subnet-slaac", written.Options, StringComparison.Ordinal);
     }
+
+    [Fact]
+    public void Guests_of_two_agents_are_told_both_name_servers()
+    {
+        var network = DhcpSamples.Network();
+        var own = DhcpSamples.Port(network, 3) with { DeviceOwner = DhcpNames.DeviceOwner };
+        var other = DhcpSamples.Port(network, 2) with { DeviceOwner = DhcpNames.DeviceOwner };
+        var written = DnsmasqConfiguration.Of(network with { Ports = [other, own] }, own, Settings);
+        Assert.Contains("option:dns-server,10.3.0.3,10.3.0.2\n", written.Options, StringComparison.Ordinal);
+        Assert.DoesNotContain("dns-server", DnsmasqConfiguration.Of(network with { Ports = [own] }, own, Settings).Options, StringComparison.Ordinal);
+    }
 }

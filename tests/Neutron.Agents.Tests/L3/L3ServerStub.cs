@@ -52,7 +52,7 @@ internal sealed class L3ServerStub : IDisposable
 
     public ConcurrentBag<AgentReport> Reports { get; } = [];
 
-    public Task HintAsync(string routerId) => bus.CastAsync(L3Contracts.RoutersChanged, new RoutersHint([routerId]), host);
+    public async Task HintAsync(string routerId) => await bus.CastAsync(L3Contracts.RoutersChanged, new RoutersHint([routerId]), host);
 
     public Task SetAsync(L3Router router)
     {
