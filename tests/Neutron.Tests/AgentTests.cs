@@ -191,6 +191,25 @@ public sealed class AgentTests
     }
 
     [Fact]
+    public async Task A_network_has_two_DHCP_agents_where_asked_for_and_a_third_takes_the_place_of_one_that_dies()
+    {
+        var time = new FakeTimeProvider(DateTimeOffset.UnixEpoch.AddYears(56));
+        await using var cloud = await StartAsync(time, ("DEFAULT", "dhcp_agents_per_network", "2"));
+        var first = await cloud.AddAgentAsync(AgentTypes.Dhcp, "first");
+        await cloud.AddAgentAsync(AgentTypes.Dhcp, "second");
+        var (network, _) = await cloud.CreateNetworkWithSubnetAsync();
+        Assert.Equal(["first", "second"], await HostsAsync());
+        time.Advance(TimeSpan.FromSeconds(80));
+        await first.ReportAsync(start: false);
+        var third = await cloud.AddAgentAsync(AgentTypes.Dhcp, "third");
+        await third.SawAsync("network_update", network);
+        await Eventually.TrueAsync(async () => (await HostsAsync()).SequenceEqual(["first", "third"]), "the dead one is replaced");
+
+        async Task<IEnumerable<string?>> HostsAsync() =>
+            (await cloud.Admin.GetAsync($"/v2.0/networks/{network}/dhcp-agents")).Json.GetProperty("agents").EnumerateArray().Select(agent => agent.Text("host")).Order(StringComparer.Ordinal);
+    }
+
+    [Fact]
     public async Task A_port_that_waits_for_DHCP_alone_does_not_wait_for_a_dead_agent()
     {
         var time = new FakeTimeProvider(DateTimeOffset.UnixEpoch.AddYears(56));

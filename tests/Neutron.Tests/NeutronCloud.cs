@@ -63,7 +63,8 @@ internal sealed class NeutronCloud : IAsyncDisposable
             },
             keepsData: other is not null));
 
-    public static async Task<NeutronCloud> StartAsync(TimeProvider time) => new(await TestCloud.StartAsync([new NeutronModule()], Defaults, time: time));
+    public static async Task<NeutronCloud> StartAsync(TimeProvider time, params (string Group, string Name, string Value)[] settings) =>
+        new(await TestCloud.StartAsync([new NeutronModule()], [.. Defaults, .. settings.Select(setting => ("neutron", setting.Group, setting.Name, setting.Value))], time: time));
 
     /// <summary>Creates with a body in single quotes; gives the resource.</summary>
     public static async Task<JsonElement> CreateAsync(TestClient client, string collection, string body, int status = 201)

@@ -1,5 +1,7 @@
 using System.Globalization;
+using System.Net;
 using System.Net.NetworkInformation;
+using System.Net.Sockets;
 using System.Text;
 using SharpStack.LinuxHost.Netlink;
 using SharpStack.Neutron.Contracts;
@@ -43,18 +45,18 @@ internal static class KeepalivedConfiguration
         // The kernel makes none here: on a host that does not serve it would be a second owner of the address.
         foreach (var (device, port) in Ports(router))
         {
-            text.Append("        ").Append(LinkLocalOf(port.MacAddress)).Append("/64 dev ").Append(device).Append(" scope link no_track\n");
+            text.Append("        ").Append(LinkLocalOf(port.MacAddress)).Append("/64 dev ").Append(device).Append(" no_track\n");
         }
 
         text.Append("    }\n    virtual_routes {\n");
         foreach (var (device, destination) in wanted.OnLink.OrderBy(each => each.Destination.ToString(), StringComparer.Ordinal))
         {
-            text.Append("        ").Append(destination).Append(" dev ").Append(device).Append(" scope link no_track\n");
+            text.Append("        ").Append(destination).Append(" dev ").Append(device).Append(destination.BaseAddress.AddressFamily == AddressFamily.InterNetwork ? " scope link no_track\n" : " no_track\n");
         }
 
         foreach (var ((destination, family), hops) in wanted.Gateways.OrderBy(pair => $"{pair.Key.Destination} {pair.Key.Family}", StringComparer.Ordinal))
         {
-            text.Append("        ").Append(destination?.ToString() ?? (family == System.Net.Sockets.AddressFamily.InterNetwork ? "0.0.0.0/0" : "::/0"));
+            text.Append("        ").Append(destination?.ToString() ?? (family == AddressFamily.InterNetwork ? "0.0.0.0/0" : "::/0"));
             if (hops.Count == 1)
             {
                 text.Append(" via ").Append(hops.Min);
@@ -62,16 +64,13 @@ internal static class KeepalivedConfiguration
                 {
                     text.Append(" dev ").Append(only);
                 }
+
+                text.Append(" no_track\n");
             }
             else
             {
-                foreach (var hop in hops)
-                {
-                    text.Append(" nexthop via ").Append(hop);
-                }
+                text.Append(" no_track").Append(string.Concat(hops.Select(hop => $" nexthop via {hop}"))).Append('\n');
             }
-
-            text.Append(" no_track\n");
         }
 
         return text.Append("    }\n}\n").ToString();
@@ -85,9 +84,9 @@ internal static class KeepalivedConfiguration
     }
 
     /// <summary>RFC 4291, appendix A.</summary>
-    private static System.Net.IPAddress LinkLocalOf(string mac)
+    private static IPAddress LinkLocalOf(string mac)
     {
         var bytes = PhysicalAddress.Parse(mac.ToUpperInvariant().Replace(':', '-')).GetAddressBytes();
-        return new System.Net.IPAddress([0xfe, 0x80, 0, 0, 0, 0, 0, 0, (byte)(bytes[0] ^ 2), bytes[1], bytes[2], 0xff, 0xfe, bytes[3], bytes[4], bytes[5]]);
+        return new IPAddress([0xfe, 0x80, 0, 0, 0, 0, 0, 0, (byte)(bytes[0] ^ 2), bytes[1], bytes[2], 0xff, 0xfe, bytes[3], bytes[4], bytes[5]]);
     }
 }
