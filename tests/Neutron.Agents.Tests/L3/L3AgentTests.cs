@@ -166,12 +166,11 @@ public sealed class L3AgentTests : IAsyncLifetime
         };
         await node.ServeAsync(full);
         await Eventually.TrueAsync(() => File.Exists(Path.Combine(node.Files(router.Id), "radvd.pid")), "radvd runs");
-        Assert.NotNull(await L3Node.ConnectAsync(outside, Floating, 7001, guest));
         await node.Agent.WhenIdleAsync();
-        var before = await SnapshotAsync();
         await node.Agent.DisposeAsync();
+        // Traffic goes on without it, and leaves its counts at the rules.
         Assert.NotNull(await L3Node.ConnectAsync(outside, Floating, 7001, guest));
-        before = await SnapshotAsync();
+        var before = await SnapshotAsync();
         var reports = node.Server.Reports.Count;
         await node.StartAgentAsync();
         await Eventually.TrueAsync(() => node.Server.Reports.Count > reports, "the agent is there");
