@@ -165,11 +165,14 @@ public sealed class ProcessTests : IDisposable
 internal static class Wait
 {
     /// <summary>Returns when the condition holds; fails after a minute.</summary>
-    public static async Task Until(Func<bool> condition)
+    public static Task Until(Func<bool> condition) => Until(() => Task.FromResult(condition()));
+
+    /// <inheritdoc cref="Until(Func{bool})"/>
+    public static async Task Until(Func<Task<bool>> condition)
     {
         using var bound = new CancellationTokenSource(TimeSpan.FromMinutes(1));
         using var timer = new PeriodicTimer(TimeSpan.FromMilliseconds(20));
-        while (!condition())
+        while (!await condition())
         {
             await timer.WaitForNextTickAsync(bound.Token);
         }
