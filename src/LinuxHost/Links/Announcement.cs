@@ -34,13 +34,13 @@ public static unsafe class Announcement
             var handle = Libc.Socket(Libc.AddressFamilyPacket, Libc.SocketRaw | Libc.SocketCloseOnExec, 0);
             return handle.IsInvalid ? throw LinuxException.Last(operation) : handle;
         });
+        // struct sockaddr_ll: of it only the family and the link's index matter for whole frames.
+        var target = stackalloc byte[LinkAddressSize];
+        new Span<byte>(target, LinkAddressSize).Clear();
+        *(ushort*)target = Libc.AddressFamilyPacket;
+        *(int*)(target + 4) = here.Index;
         foreach (var frame in address.AddressFamily == AddressFamily.InterNetwork ? new[] { Arp(mac, address, 1), Arp(mac, address, 2) } : [NeighbourAdvertisement(mac, address, isRouter)])
         {
-            // struct sockaddr_ll: of it only the family and the link's index matter for whole frames.
-            var target = stackalloc byte[LinkAddressSize];
-            new Span<byte>(target, LinkAddressSize).Clear();
-            *(ushort*)target = Libc.AddressFamilyPacket;
-            *(int*)(target + 4) = here.Index;
             fixed (byte* start = frame)
             {
                 if (Libc.SendTo(socket, start, (nuint)frame.Length, 0, target, LinkAddressSize) < 0)
