@@ -290,7 +290,7 @@ internal sealed partial class RouterHost
 
     private string TranslationsFile(string routerId) => Path.Combine(folders.Of(routerId), "translations");
 
-    private IReadOnlyList<string> ReadTranslations(string routerId) => File.Exists(TranslationsFile(routerId)) ? File.ReadAllLines(TranslationsFile(routerId)) : [];
+    private string[] ReadTranslations(string routerId) => File.Exists(TranslationsFile(routerId)) ? File.ReadAllLines(TranslationsFile(routerId)) : [];
 
     private static IReadOnlyList<string> RadvdArguments(string file, L3Settings settings)
     {

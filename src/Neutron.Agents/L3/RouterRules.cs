@@ -30,7 +30,7 @@ internal sealed class RouterRules
     private readonly L3Settings settings;
     private readonly string? outside;
     private readonly string? outerAddress;
-    private readonly IReadOnlyDictionary<string, uint> scopes;
+    private readonly Dictionary<string, uint> scopes;
     private readonly Table nat = new("nat");
     private readonly Table mangle = new("mangle");
     private readonly Table filter = new("filter");

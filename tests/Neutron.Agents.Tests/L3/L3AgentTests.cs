@@ -249,7 +249,8 @@ public sealed class L3AgentTests : IAsyncLifetime
         var one = await node.MachineAsync("six1", 1, 0x16, "192.0.2.2/24", null);
         var other = await node.MachineAsync("six2", 2, 0x26, "fd00:5::26/64", "fd00:5::1");
         await Eventually.TrueAsync(() => Has(one, "fd00:4:"), "it has an address of the prefix");
-        Assert.True(await OpenVSwitchSandbox.PingAsync(one, "fd00:5::26", 20));
+        // An address is not used before nobody else has been found to have it.
+        await Eventually.TrueAsync(() => OpenVSwitchSandbox.PingAsync(one, "fd00:5::26"), "it reaches the other network");
         using (var links = RouteClient.Open(one))
         {
             Assert.Equal("fe80::f816:3eff:fe00:101", links.ListRoutes().Single(route => route is { Destination: null, Family: AddressFamily.InterNetworkV6 }).Gateway!.ToString().Split('%')[0]);
