@@ -24,9 +24,9 @@ public sealed class RouterRulesTests
         var inner = Assert.Single(filter, rule => rule.StartsWith("-o qr-1a1b1c1d-00", StringComparison.Ordinal));
         var other = Assert.Single(filter, rule => rule.StartsWith("-o qr-2a1b1c1d-00", StringComparison.Ordinal));
         Assert.Equal("-o qr-2a1b1c1d-00 -m mark ! --mark 0x4000000/0xffff0000 -j DROP", other);
-        Assert.NotEqual(inner.Split(' ')[5], other.Split(' ')[5]);
+        Assert.NotEqual(inner.Split(' ')[6], other.Split(' ')[6]);
         Assert.DoesNotContain(filter, rule => rule.StartsWith("-o qg-", StringComparison.Ordinal));
-        Assert.Contains($"-d 203.0.113.60/32 -j MARK --set-xmark {inner.Split(' ')[5]}", Rules(router, "mangle", "floatingip"));
+        Assert.Contains($"-d 203.0.113.60/32 -j MARK --set-xmark {inner.Split(' ')[6]}", Rules(router, "mangle", "floatingip"));
         Assert.Contains("-s 10.4.0.11/32 -j neutron-l3-agent-float-snat", Rules(router, "mangle", "FORWARD"));
 
         // A further scope leaves the marks that connections carry as they are.
