@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Text.Json;
+using SharpStack.Foundation;
 using SharpStack.Foundation.Configuration;
 using SharpStack.Foundation.Identity;
 using SharpStack.Neutron.Contracts;
@@ -26,8 +27,8 @@ internal sealed class CloudReader(ServiceClients clients, ServiceConfig nova)
         var hypervisors = PagesAsync(compute, "/os-hypervisors/detail?", "hypervisors", ComputeVersion, HypervisorOf, cancellationToken);
         var subnets = PagesAsync(network, "/v2.0/subnets?", "subnets", null, SubnetOf, cancellationToken);
         var agents = AgentsAsync(cancellationToken);
-        var routers = PagesAsync(network, "/v2.0/routers?", "routers", null, RouterOf, cancellationToken);
-        var floatingIps = PagesAsync(network, "/v2.0/floatingips?", "floatingips", null, FloatingIpOf, cancellationToken);
+        var routers = OrNoneAsync(PagesAsync(network, "/v2.0/routers?", "routers", null, RouterOf, cancellationToken));
+        var floatingIps = OrNoneAsync(PagesAsync(network, "/v2.0/floatingips?", "floatingips", null, FloatingIpOf, cancellationToken));
         await Task.WhenAll(providers, ports, servers, hypervisors, subnets, agents, routers, floatingIps);
         return new CloudView
         {
@@ -61,6 +62,19 @@ internal sealed class CloudReader(ServiceClients clients, ServiceConfig nova)
         }
     }
 
+    /// <summary>A Neutron without routers has no paths of theirs.</summary>
+    private static async Task<List<T>> OrNoneAsync<T>(Task<List<T>> list)
+    {
+        try
+        {
+            return await list;
+        }
+        catch (CloudException failure) when (failure.Kind == ErrorKind.NotFound)
+        {
+            return [];
+        }
+    }
+
     private async Task<IReadOnlyList<ProviderView>> ProvidersAsync(CancellationToken cancellationToken)
     {
         using var answer = await placement.CallAsync(HttpMethod.Get, "/resource_providers?required=COMPUTE_NODE", null, PlacementVersion, cancellationToken);
@@ -90,13 +104,13 @@ internal sealed class CloudReader(ServiceClients clients, ServiceConfig nova)
             var (id, type) = (Text(agent, "id")!, Text(agent, "agent_type")!);
             agents.Add(new AgentView(id, type, Text(agent, "host")!, agent.GetProperty("alive").GetBoolean(), type == AgentTypes.Dhcp ? await ServedAsync(id, "dhcp-networks", "networks") : [])
             {
-                Routers = type == AgentTypes.L3 ? await ServedAsync(id, "l3-routers", "routers") : [],
+                Routers = type == AgentTypes.L3 ? await OrNoneAsync(ServedAsync(id, "l3-routers", "routers")) : [],
             });
         }
 
         return agents;
 
-        async Task<IReadOnlyList<string>> ServedAsync(string id, string path, string collection)
+        async Task<List<string>> ServedAsync(string id, string path, string collection)
         {
             using var served = await network.CallAsync(HttpMethod.Get, $"/v2.0/agents/{id}/{path}", null, null, cancellationToken);
             return [.. served!.RootElement.GetProperty(collection).EnumerateArray().Select(item => Text(item, "id")!)];
