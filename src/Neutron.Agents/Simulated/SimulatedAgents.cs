@@ -20,7 +20,6 @@ internal sealed class SimulatedAgents : IAsyncDisposable
     private readonly JsonObject mappings = [];
     private readonly Reconciler<string> ports;
     private readonly Reconciler<string> networks;
-    private readonly Reconciler<string> routers;
     private readonly List<IDisposable> served = [];
     private readonly AgentHeartbeat[] heartbeats;
 
@@ -36,12 +35,10 @@ internal sealed class SimulatedAgents : IAsyncDisposable
         var manyAtOnce = new ReconcilerOptions { Parallelism = 8 };
         ports = new Reconciler<string>("simulated-ports", WireAsync, ListPortsAsync, manyAtOnce, time, log);
         networks = new Reconciler<string>("simulated-dhcp", ServeNetworkAsync, ListNetworksAsync, manyAtOnce, time, log);
-        routers = new Reconciler<string>("simulated-routers", ServeRouterAsync, ListRoutersAsync, manyAtOnce, time, log);
         heartbeats =
         [
             new AgentHeartbeat(bus, SwitchReport, ports.EnqueueAll, ReportInterval, time, log),
             new AgentHeartbeat(bus, DhcpReport, networks.EnqueueAll, ReportInterval, time, log),
-            new AgentHeartbeat(bus, L3Report, routers.EnqueueAll, ReportInterval, time, log),
         ];
     }
 
@@ -51,15 +48,6 @@ internal sealed class SimulatedAgents : IAsyncDisposable
         served.Add(bus.Serve(OpenVSwitchContracts.PortDeleted, host, (_, _) => Task.FromResult(Ack.Ok)));
         served.Add(bus.Serve(DhcpContracts.NetworkChanged, host, (hint, _) => Look(networks, hint.NetworkId)));
         served.Add(bus.Serve(DhcpContracts.PortChanged, host, LeaseAsync));
-        served.Add(bus.Serve(L3Contracts.RoutersChanged, host, (hint, _) =>
-        {
-            foreach (var routerId in hint.RouterIds)
-            {
-                routers.Enqueue(routerId);
-            }
-
-            return Task.FromResult(Ack.Ok);
-        }));
         bus.Reconnected += LookAtAll;
         foreach (var heartbeat in heartbeats)
         {
@@ -68,7 +56,6 @@ internal sealed class SimulatedAgents : IAsyncDisposable
 
         ports.Start();
         networks.Start();
-        routers.Start();
     }
 
     /// <summary>May be called again: then it does nothing.</summary>
@@ -83,7 +70,6 @@ internal sealed class SimulatedAgents : IAsyncDisposable
 
         await ports.DisposeAsync();
         await networks.DisposeAsync();
-        await routers.DisposeAsync();
     }
 
     private static Task<Ack> Look(Reconciler<string> reconciler, string key)
@@ -96,7 +82,6 @@ internal sealed class SimulatedAgents : IAsyncDisposable
     {
         ports.EnqueueAll();
         networks.EnqueueAll();
-        routers.EnqueueAll();
     }
 
     private async Task<IReadOnlyCollection<string>> ListPortsAsync(CancellationToken cancellationToken)
@@ -148,38 +133,12 @@ internal sealed class SimulatedAgents : IAsyncDisposable
     private Task<Ack> LeaseAsync(PortHint hint, CancellationToken cancellationToken) =>
         bus.CallAsync(DhcpContracts.ReportReady, new DhcpReadyReport(host, [hint.PortId]), cancellationToken: cancellationToken);
 
-    private async Task<IReadOnlyCollection<string>> ListRoutersAsync(CancellationToken cancellationToken)
-    {
-        var all = await bus.CallAsync(L3Contracts.GetRouters, new L3RoutersRequest(host, null), cancellationToken: cancellationToken);
-        return [.. all.Routers.Select(router => router.Id)];
-    }
-
-    private async Task<ReconcileResult> ServeRouterAsync(string routerId, CancellationToken cancellationToken)
-    {
-        var answer = await bus.CallAsync(L3Contracts.GetRouters, new L3RoutersRequest(host, [routerId]), cancellationToken: cancellationToken);
-        if (answer.Routers is not [var router])
-        {
-            return ReconcileResult.Done;
-        }
-
-        var fresh = router.FloatingIps.Where(floating => floating.Status != "ACTIVE").Select(floating => new L3FloatingIpSeen(floating.Id, "ACTIVE")).ToList();
-        if (fresh.Count > 0)
-        {
-            await bus.CallAsync(L3Contracts.ReportFloatingIps, new L3FloatingIpReport(host, routerId, fresh), cancellationToken: cancellationToken);
-        }
-
-        return ReconcileResult.Done;
-    }
-
     private AgentReport SwitchReport(bool start) => new(
         AgentTypes.OpenVSwitch,
         AgentTypes.OpenVSwitchBinary,
         host,
         new JsonObject { ["bridge_mappings"] = mappings.DeepClone(), ["integration_bridge"] = "br-int", ["datapath_type"] = "netdev" },
         start);
-
-    private AgentReport L3Report(bool start) =>
-        new(AgentTypes.L3, AgentTypes.L3Binary, host, new JsonObject { ["agent_mode"] = "legacy", ["handle_internal_only_routers"] = true }, start, Topic: NeutronTopics.L3Agent.Name);
 
     private AgentReport DhcpReport(bool start) =>
         new(AgentTypes.Dhcp, AgentTypes.DhcpBinary, host, new JsonObject { ["dhcp_driver"] = "simulated" }, start, Topic: NeutronTopics.DhcpAgent.Name);
