@@ -6,6 +6,7 @@ using SharpStack.Foundation.Http;
 using SharpStack.Foundation.Identity;
 using SharpStack.Foundation.Policy;
 using SharpStack.Foundation.Storage;
+using SharpStack.Neutron.AddressScopes;
 using SharpStack.Neutron.Agents;
 using SharpStack.Neutron.Api;
 using SharpStack.Neutron.Contracts;
@@ -13,12 +14,16 @@ using SharpStack.Neutron.Extensions;
 using SharpStack.Neutron.Ipam;
 using SharpStack.Neutron.Ml2;
 using SharpStack.Neutron.Networks;
+using SharpStack.Neutron.NetworkSegmentRanges;
 using SharpStack.Neutron.Notifications;
 using SharpStack.Neutron.Ports;
 using SharpStack.Neutron.Quotas;
+using SharpStack.Neutron.Rbac;
 using SharpStack.Neutron.SecurityGroups;
+using SharpStack.Neutron.Segments;
 using SharpStack.Neutron.Storage;
 using SharpStack.Neutron.Storage.Migrations;
+using SharpStack.Neutron.SubnetPools;
 using SharpStack.Neutron.Subnets;
 
 namespace SharpStack.Neutron;
@@ -55,6 +60,15 @@ public sealed class NeutronModule : IServiceModule
         services.AddSingleton<SecurityGroupResource>();
         services.AddSingleton<SecurityGroupRuleResource>();
         services.AddSingleton<NetworkResource>();
+        services.AddSingleton<RbacPolicyResource>();
+        services.AddSingleton<AddressScopeResource>();
+        services.AddSingleton<SubnetPoolResource>();
+        services.AddSingleton<SegmentResource>();
+        services.AddSingleton<NetworkSegmentRangeResource>();
+        services.AddSingleton(RbacObjectTypes.Network);
+        services.AddSingleton(RbacObjectTypes.SubnetPool);
+        services.AddSingleton(RbacObjectTypes.AddressScope);
+        services.AddSingleton(RbacObjectTypes.SecurityGroup);
         services.AddSingleton<SubnetResource>();
         services.AddSingleton<PortResource>();
         services.AddSingleton<AgentReports>();
@@ -78,17 +92,18 @@ public sealed class NeutronModule : IServiceModule
         services.AddSingleton<ITypeDriver, FlatTypeDriver>();
         services.AddSingleton<ITypeDriver, VlanTypeDriver>();
 
-        // Overheads in bytes: IPv4 header, the tunnel's own headers, the inner Ethernet header.
-        AddTunnel("vxlan", 50, (1 << 24) - 1, static options => options.VxlanRanges);
-        AddTunnel("geneve", 50, (1 << 24) - 1, static options => options.GeneveRanges);
-        AddTunnel("gre", 42, int.MaxValue, static options => options.GreRanges);
+        // Overheads in bytes: the tunnel's own headers and the inner Ethernet header; the IP header comes to it.
+        AddTunnel("vxlan", static _ => 30, (1 << 24) - 1, static options => options.VxlanRanges);
+        AddTunnel("geneve", static options => options.GeneveHeader, (1 << 24) - 1, static options => options.GeneveRanges);
+        AddTunnel("gre", static _ => 22, int.MaxValue, static options => options.GreRanges);
         services.AddSingleton<IMechanismDriver, OpenVSwitchMechanismDriver>();
+        services.AddSingleton<IMechanismDriver, L2PopulationMechanismDriver>();
 
-        void AddTunnel(string name, int overhead, int maxId, Func<NeutronOptions, IReadOnlyList<string>> ranges) =>
+        void AddTunnel(string name, Func<NeutronOptions, int> overhead, int maxId, Func<NeutronOptions, IReadOnlyList<string>> ranges) =>
             services.AddSingleton<ITypeDriver>(provider =>
             {
                 var options = provider.GetRequiredService<NeutronOptions>();
-                return new TunnelTypeDriver(name, ranges(options), overhead, maxId, options);
+                return new TunnelTypeDriver(name, ranges(options), overhead(options) + options.TunnelIpHeader, maxId, options);
             });
     }
 
@@ -103,6 +118,13 @@ public sealed class NeutronModule : IServiceModule
         MapResource(services.GetRequiredService<PortResource>(), hasTags: true);
         MapResource(services.GetRequiredService<SecurityGroupResource>(), hasTags: true);
         MapResource(services.GetRequiredService<SecurityGroupRuleResource>(), hasTags: false);
+        MapResource(services.GetRequiredService<RbacPolicyResource>(), hasTags: false);
+        MapResource(services.GetRequiredService<AddressScopeResource>(), hasTags: false);
+        MapResource(services.GetRequiredService<SubnetPoolResource>(), hasTags: true);
+        new SubnetPoolActions(store, services.GetRequiredService<SubnetPoolResource>()).Map(routes);
+        MapResource(services.GetRequiredService<SegmentResource>(), hasTags: false);
+        MapResource(services.GetRequiredService<NetworkSegmentRangeResource>(), hasTags: true);
+        new PortBindingApi(store, services.GetRequiredService<PortOperations>()).Map(routes);
         new AgentApi(store, services.GetRequiredService<AgentDirectory>(), networks).Map(routes);
         new QuotaApi(store, services.GetRequiredService<QuotaEngine>(), options).Map(routes);
         new NetworkReports(store, services.GetRequiredService<AgentDirectory>()).Map(routes);
@@ -124,12 +146,13 @@ public sealed class NeutronModule : IServiceModule
 }
 
 /// <summary>Serves the agents on the bus, and keeps the reconcilers running.</summary>
-internal sealed class NeutronServer(IMessageBus bus, AgentReports reports, AgentQuestions questions, DhcpQuestions dhcp, DhcpSchedulingReconciler scheduling, NovaNotifier nova, NeutronLeases leases) : IWorker
+internal sealed class NeutronServer(IMessageBus bus, AgentReports reports, AgentQuestions questions, DhcpQuestions dhcp, DhcpSchedulingReconciler scheduling, NovaNotifier nova, NeutronLeases leases, NetworkSegmentRangeResource ranges, NeutronStore store) : IWorker
 {
     private readonly List<IDisposable> served = [];
 
     public async Task StartAsync(CancellationToken cancellationToken)
     {
+        await ranges.ShowConfiguredAsync(store, cancellationToken);
         await leases.Keeper.StartAsync(cancellationToken);
         Serve(AgentContracts.ReportState, reports.ReportAsync);
         Serve(OpenVSwitchContracts.GetDevices, questions.GetDevicesAsync);

@@ -16,6 +16,8 @@ internal sealed class NeutronOptions(ServiceConfig config, HostOptions host)
     private static readonly ConfigOption<IReadOnlyList<string>> VlanRangesOption = new("ml2_type_vlan", "network_vlan_ranges", [], "Physical networks with VLANs: name for provider networks only, name:min:max for tenant networks too.");
     private static readonly ConfigOption<IReadOnlyList<string>> VxlanRangesOption = new("ml2_type_vxlan", "vni_ranges", [], "Ranges min:max of VXLAN ids for tenant networks.");
     private static readonly ConfigOption<IReadOnlyList<string>> GeneveRangesOption = new("ml2_type_geneve", "vni_ranges", [], "Ranges min:max of Geneve ids for tenant networks.");
+    private static readonly ConfigOption<int> GeneveHeaderOption = new("ml2_type_geneve", "max_header_size", 30, "Largest Geneve header in bytes, the outer UDP and inner Ethernet headers included: with the IP header it is what Geneve networks have less of MTU.") { Min = 30, Max = 300 };
+    private static readonly ConfigOption<int> OverlayIpVersionOption = new("ml2", "overlay_ip_version", 4, "IP version of the tunnels: 4 or 6.") { Min = 4, Max = 6 };
     private static readonly ConfigOption<IReadOnlyList<string>> GreRangesOption = new("ml2_type_gre", "tunnel_id_ranges", [], "Ranges min:max of GRE keys for tenant networks.");
     private static readonly ConfigOption<int> GlobalMtuOption = new("DEFAULT", "global_physnet_mtu", 1500, "MTU of the physical network.") { Min = 68, Max = 65535 };
     private static readonly ConfigOption<string> BaseMacOption = new("DEFAULT", "base_mac", "fa:16:3e:00:00:00", "MAC addresses begin with its first three octets, or four where the fourth is not 00.");
@@ -32,7 +34,8 @@ internal sealed class NeutronOptions(ServiceConfig config, HostOptions host)
 
     private static readonly (string Resource, ConfigOption<int> Option)[] QuotaOptions =
     [
-        Quota("network", 100), Quota("subnet", 100), Quota("port", 500), Quota("security_group", 10), Quota("security_group_rule", 100),
+        Quota("network", 100), Quota("subnet", 100), Quota("port", 500), Quota("subnetpool", -1), Quota("rbac_policy", 10),
+        Quota("security_group", 10), Quota("security_group_rule", 100),
     ];
 
     /// <summary>All of them, for validation and samples.</summary>
@@ -59,6 +62,11 @@ internal sealed class NeutronOptions(ServiceConfig config, HostOptions host)
     public IReadOnlyList<string> VxlanRanges => config.Get(VxlanRangesOption);
 
     public IReadOnlyList<string> GeneveRanges => config.Get(GeneveRangesOption);
+
+    public int GeneveHeader => config.Get(GeneveHeaderOption);
+
+    /// <summary>Bytes of the IP header around what is in a tunnel.</summary>
+    public int TunnelIpHeader => config.Get(OverlayIpVersionOption) == 6 ? 40 : 20;
 
     public IReadOnlyList<string> GreRanges => config.Get(GreRangesOption);
 

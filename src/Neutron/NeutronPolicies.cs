@@ -17,6 +17,13 @@ internal static class NeutronPolicies
     private const string AdminOrNetworkOwner = "rule:admin_or_network_owner";
     private const string AdvancedOrNetworkOwner = $"{Advanced} or {NetworkOwner} or {Admin}";
 
+    private const string NoWildcard = "not field:rbac_policy:target_tenant=* and not field:rbac_policy:target_project=*";
+
+    private static readonly string[] TagRules =
+    [
+        "networks_tags", "subnets_tags", "ports_tags", "security_groups_tags", "subnetpools_tags", "network_segment_ranges_tags",
+    ];
+
     private static readonly PolicyRule[] Rules =
     [
         Base("context_is_admin", "role:admin"),
@@ -34,6 +41,10 @@ internal static class NeutronPolicies
         Base("admin_or_sg_owner", "rule:context_is_admin or tenant_id:%(security_group:tenant_id)s"),
         Base("admin_owner_or_sg_owner", "rule:owner or rule:admin_or_sg_owner"),
         Base("external", "field:networks:router:external=True"),
+        Base("shared_address_scopes", "field:address_scopes:shared=True"),
+        Base("shared_subnetpools", "field:subnetpools:shared=True"),
+        Base("restrict_wildcard", $"({NoWildcard}) or {Admin}"),
+        Base("admin_or_data_plane_int", "rule:context_is_admin or role:data_plane_integrator"),
         Base("network_device", "field:port:device_owner=~^network:"),
 
         Rule("create_network", AdminOrMember, Any),
@@ -77,6 +88,33 @@ internal static class NeutronPolicies
         .. Each("update_port", $"{Admin} or {NetworkOwner}", "allowed_address_pairs", "allowed_address_pairs:mac_address", "allowed_address_pairs:ip_address"),
         Rule("delete_port", $"{AdminOrMember} or {Advanced} or {NetworkOwner}", $"{Advanced} or rule:admin_owner_or_network_owner"),
 
+        .. Each("update_port", $"{Admin} or role:data_plane_integrator", "data_plane_status"),
+        .. Plain(Admin, "create_port_binding", "get_port_binding", "update_port_binding", "delete_port_binding", "activate"),
+
+        Rule("create_address_scope", AdminOrMember, Any),
+        Rule("create_address_scope:shared", Admin),
+        Rule("get_address_scope", $"{AdminOrReader} or rule:shared_address_scopes", $"{AdminOrOwner} or rule:shared_address_scopes"),
+        Rule("update_address_scope", AdminOrMember, AdminOrOwner),
+        Rule("update_address_scope:shared", Admin),
+        Rule("delete_address_scope", AdminOrMember, AdminOrOwner),
+        Rule("create_subnetpool", AdminOrMember, Any),
+        .. Each("create_subnetpool", Admin, "shared", "is_default"),
+        Rule("get_subnetpool", $"{AdminOrReader} or rule:shared_subnetpools", $"{AdminOrOwner} or rule:shared_subnetpools"),
+        Rule("update_subnetpool", AdminOrMember, AdminOrOwner),
+        Rule("update_subnetpool:is_default", Admin),
+        Rule("delete_subnetpool", AdminOrMember, AdminOrOwner),
+        Rule("onboard_network_subnets", AdminOrMember, AdminOrOwner),
+        Rule("add_prefixes", AdminOrMember, AdminOrOwner),
+        Rule("remove_prefixes", AdminOrMember, AdminOrOwner),
+        .. Plain(Admin, "create_segment", "get_segment", "update_segment", "delete_segment"),
+        .. Plain(Admin, "create_network_segment_range", "get_network_segment_range", "update_network_segment_range", "delete_network_segment_range"),
+        Rule("create_rbac_policy", AdminOrMember, Any),
+        Rule("create_rbac_policy:target_tenant", $"{Admin} or ({NoWildcard})", "rule:restrict_wildcard"),
+        Rule("get_rbac_policy", AdminOrReader, AdminOrOwner),
+        Rule("update_rbac_policy", AdminOrMember, AdminOrOwner),
+        Rule("update_rbac_policy:target_tenant", $"{Admin} or ({NoWildcard})", "rule:restrict_wildcard and rule:admin_or_owner"),
+        Rule("delete_rbac_policy", AdminOrMember, AdminOrOwner),
+
         Rule("create_security_group", AdminOrMember, AdminOrOwner),
         Rule("get_security_group", AdminOrReader, Any),
         Rule("update_security_group", AdminOrMember, AdminOrOwner),
@@ -97,9 +135,9 @@ internal static class NeutronPolicies
         Rule("get_dhcp-agents", Admin),
         Rule("get_network_ip_availability", Admin),
         Rule("get_availability_zone", Any),
-        .. Each("get", AdminOrReader, "networks_tags", "subnets_tags", "ports_tags", "security_groups_tags").Select(rule => rule with { Name = rule.Name.Replace(':', '_') }),
-        .. Each("update", AdminOrMember, "networks_tags", "subnets_tags", "ports_tags", "security_groups_tags").Select(rule => rule with { Name = rule.Name.Replace(':', '_') }),
-        .. Each("delete", AdminOrMember, "networks_tags", "subnets_tags", "ports_tags", "security_groups_tags").Select(rule => rule with { Name = rule.Name.Replace(':', '_') }),
+        .. Each("get", AdminOrReader, TagRules).Select(rule => rule with { Name = rule.Name.Replace(':', '_') }),
+        .. Each("update", AdminOrMember, TagRules).Select(rule => rule with { Name = rule.Name.Replace(':', '_') }),
+        .. Each("delete", AdminOrMember, TagRules).Select(rule => rule with { Name = rule.Name.Replace(':', '_') }),
     ];
 
     private static readonly HashSet<string> Names = [.. Rules.Select(rule => rule.Name)];
@@ -115,4 +153,6 @@ internal static class NeutronPolicies
         new(name, check, Deprecated: before is null ? null : new DeprecatedRule(name, before, "The network API supports scopes and default roles.", "Wallaby"));
 
     private static IEnumerable<PolicyRule> Each(string rule, string check, params string[] attributes) => attributes.Select(attribute => Rule($"{rule}:{attribute}", check));
+
+    private static IEnumerable<PolicyRule> Plain(string check, params string[] names) => names.Select(name => Rule(name, check));
 }

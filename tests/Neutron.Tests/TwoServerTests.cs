@@ -33,6 +33,39 @@ public sealed class TwoServerTests
     }
 
     [Fact]
+    public async Task Subnets_taken_from_a_pool_at_the_same_time_through_both_never_overlap()
+    {
+        await using var first = await StartServerAsync(settings: Vlans);
+        await using var second = await StartServerAsync(other: first, settings: Vlans);
+        var pool = (await CreateAsync(first.Demo, "subnetpools", "{'name': 'p', 'prefixes': ['10.0.0.0/24'], 'default_prefixlen': 28}")).Id();
+        var networks = new List<string>();
+        for (var i = 0; i < 20; i++)
+        {
+            networks.Add((await first.CreateNetworkAsync()).Id());
+        }
+
+        var subnets = await Task.WhenAll(networks.Select((network, index) =>
+            (index % 2 == 0 ? first : second).Demo.PostAsync("/v2.0/subnets", Json($"{{'subnet': {{'network_id': '{network}', 'ip_version': 4, 'subnetpool_id': '{pool}'}}}}"))));
+        Assert.Equal(16, subnets.Where(answer => answer.Status == 201).Select(answer => answer.Json.GetProperty("subnet").Text("cidr")).Distinct().Count());
+        Assert.Equal(16, subnets.Count(answer => answer.Status == 201));
+    }
+
+    [Theory]
+    [InlineData("slaac")]
+    [InlineData("dhcpv6-stateful")]
+    public async Task Ports_with_IPv6_made_at_the_same_time_through_both_never_share_an_address(string mode)
+    {
+        await using var first = await StartServerAsync(settings: Vlans);
+        await using var second = await StartServerAsync(other: first, settings: Vlans);
+        var network = (await first.CreateNetworkAsync()).Id();
+        var pool = mode == "slaac" ? "" : ", 'allocation_pools': [{'start': 'fd00::10', 'end': 'fd00::4f'}]";
+        await CreateAsync(first.Demo, "subnets", $"{{'network_id': '{network}', 'ip_version': 6, 'cidr': 'fd00::/64', 'ipv6_ra_mode': '{mode}', 'ipv6_address_mode': '{mode}'{pool}}}");
+        var ports = await Task.WhenAll(Enumerable.Range(0, Creators).Select(index =>
+            (index % 2 == 0 ? first : second).Demo.PostAsync("/v2.0/ports", Json($"{{'port': {{'network_id': '{network}'}}}}"))));
+        Assert.Equal(Creators, ports.SelectMany(answer => answer.Expect(201).Json.GetProperty("port").Addresses()).Distinct().Count());
+    }
+
+    [Fact]
     public async Task Networks_made_at_the_same_time_through_both_never_share_a_segment()
     {
         await using var first = await StartServerAsync(settings: Vlans);

@@ -31,6 +31,14 @@ internal static partial class Checks
         : number < min ? $"'{number}' is too small - must be at least '{min}'"
         : number > max ? $"'{number}' is too large - must be no larger than '{max}'" : null;
 
+    public static AttributeCheck NumberOrNull(int min, int max) => value => value.ValueKind == JsonValueKind.Null ? null : Number(min, max)(value);
+
+    public static string? Cidrs(JsonElement value) =>
+        value.ValueKind != JsonValueKind.Array ? $"'{Shown(value)}' is not a list"
+        : value.EnumerateArray().FirstOrDefault(item => item.ValueKind != JsonValueKind.String || !Ipam.Cidr.TryParse(item.GetString()!, out _)) is { ValueKind: not JsonValueKind.Undefined } bad
+            ? $"'{Shown(bad)}' is not a valid IP subnet"
+        : HasDuplicates(value) ? $"Duplicate items in the list: '{string.Join(", ", value.EnumerateArray().Select(Shown))}'" : null;
+
     public static string? Uuid(JsonElement value) =>
         value.ValueKind == JsonValueKind.String && IsUuid(value.GetString()!) ? null : $"'{Shown(value)}' is not a valid UUID";
 
@@ -253,6 +261,37 @@ internal static partial class Checks
     }
 
     public static string? Object(JsonElement value) => value.ValueKind is JsonValueKind.Object or JsonValueKind.Null ? null : $"'{Shown(value)}' is not a dictionary";
+
+    /// <summary>Places of a network: objects with provider attributes.</summary>
+    public static string? Segments(JsonElement value)
+    {
+        if (value.ValueKind == JsonValueKind.Null)
+        {
+            return null;
+        }
+
+        if (value.ValueKind != JsonValueKind.Array)
+        {
+            return $"'{Shown(value)}' is not a list";
+        }
+
+        foreach (var segment in value.EnumerateArray())
+        {
+            if (segment.ValueKind != JsonValueKind.Object
+                || segment.EnumerateObject().Any(member => member.Value.ValueKind != JsonValueKind.Null && member.Name switch
+                {
+                    "provider:network_type" => Text(16)(member.Value) is not null,
+                    "provider:physical_network" => Text(64)(member.Value) is not null,
+                    "provider:segmentation_id" => ToNumber(member.Value) is null or < 0,
+                    _ => true,
+                }))
+            {
+                return $"'{Shown(segment)}' is not a segment of provider:network_type, provider:physical_network and provider:segmentation_id";
+            }
+        }
+
+        return null;
+    }
 
     public static string? Texts(JsonElement value) =>
         value.ValueKind == JsonValueKind.Array && value.EnumerateArray().All(item => item.ValueKind == JsonValueKind.String) ? null : $"'{Shown(value)}' is not a list";

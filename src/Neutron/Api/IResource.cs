@@ -21,6 +21,8 @@ internal interface IResource<TRow, TView>
     /// <summary><c>security_groups</c>; the path has hyphens.</summary>
     string Plural { get; }
 
+    string Path => Plural.Replace('_', '-');
+
     bool CanUpdate { get; }
 
     IReadOnlyList<ResourceAttribute<TRow, TView>> Attributes { get; }
@@ -32,6 +34,9 @@ internal interface IResource<TRow, TView>
 
     /// <summary>What belongs to the rows, with a query a table.</summary>
     Task<List<TView>> LoadAsync(DataConnection db, IReadOnlyList<TRow> rows, CancellationToken cancellationToken);
+
+    /// <summary>The resource as the caller sees it: what is shared with one project is not with another.</summary>
+    TView For(TView view, Caller caller) => view;
 
     PolicyTarget TargetOf(TView view);
 

@@ -14,6 +14,7 @@ internal sealed class ListQuery<TRow, TView>
     where TView : IResourceView<TRow>
 {
     private readonly ApiContext context;
+    private readonly Caller caller;
     private readonly IResource<TRow, TView> resource;
     private readonly List<(ResourceAttribute<TRow, TView> Attribute, List<string> Values)> filters = [];
     private readonly List<(LambdaExpression Key, bool Descending)> sorts = [];
@@ -22,9 +23,10 @@ internal sealed class ListQuery<TRow, TView>
     private readonly string? marker;
     private readonly bool isReverse;
 
-    public ListQuery(ApiContext context, IResource<TRow, TView> resource, Dictionary<string, ResourceAttribute<TRow, TView>> attributes, NeutronOptions options)
+    public ListQuery(ApiContext context, Caller caller, IResource<TRow, TView> resource, Dictionary<string, ResourceAttribute<TRow, TView>> attributes, NeutronOptions options)
     {
         this.context = context;
+        this.caller = caller;
         this.resource = resource;
         var query = context.Query;
         limit = Limit(query["limit"], options.PaginationMaxLimit);
@@ -39,7 +41,7 @@ internal sealed class ListQuery<TRow, TView>
     {
         foreach (var (attribute, values) in filters)
         {
-            rows = attribute.Filter!(rows, db, values);
+            rows = attribute.FilterFor is { } filterFor ? filterFor(rows, db, values, caller) : attribute.Filter!(rows, db, values);
         }
 
         rows = tags.Apply(rows, db);
@@ -111,7 +113,7 @@ internal sealed class ListQuery<TRow, TView>
                 continue;
             }
 
-            if (attributes.GetValueOrDefault(name) is { Filter: not null } attribute)
+            if (attributes.GetValueOrDefault(name) is { CanFilter: true } attribute)
             {
                 filters.Add((attribute, [.. query.All(name).Select(value => value ?? "")]));
             }

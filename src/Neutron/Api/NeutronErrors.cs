@@ -58,6 +58,12 @@ internal sealed class NeutronErrors : IApiErrors
 
     public static CloudException PortNotFound(string id) => NotFound("PortNotFound", $"Port {id} could not be found.");
 
+    public static CloudException SubnetPoolNotFound(string id) => NotFound("SubnetPoolNotFound", $"Subnet pool {id} could not be found.");
+
+    public static CloudException AddressScopeNotFound(string id) => NotFound("AddressScopeNotFound", $"Address scope {id} could not be found.");
+
+    public static CloudException SegmentNotFound(string id) => NotFound("SegmentNotFound", $"Segment {id} could not be found.");
+
     public static CloudException SecurityGroupNotFound(string id) => NotFound("SecurityGroupNotFound", $"Security group {id} does not exist");
 
     public static CloudException AgentNotFound(string id) => NotFound("AgentNotFound", $"Agent {id} could not be found.");

@@ -12,6 +12,8 @@ internal delegate string? AttributeCheck(JsonElement value);
 
 internal delegate IQueryable<TRow> AttributeFilter<TRow>(IQueryable<TRow> rows, DataConnection db, List<string> values);
 
+internal delegate IQueryable<TRow> CallerFilter<TRow>(IQueryable<TRow> rows, DataConnection db, List<string> values, Caller caller);
+
 /// <summary>A resource as it is shown: its row and what belongs to it.</summary>
 internal interface IResourceView<out TRow>
     where TRow : ResourceRow
@@ -47,7 +49,15 @@ internal sealed class ResourceAttribute<TRow, TView>(string name)
     /// <summary>Null for what is never shown.</summary>
     public Action<Utf8JsonWriter, TView>? Write { get; init; }
 
+    /// <summary>Where it is left out of some of the resources.</summary>
+    public Func<TView, bool>? IsShown { get; init; }
+
     public AttributeFilter<TRow>? Filter { get; init; }
+
+    /// <summary>In place of <see cref="Filter"/> where the answer depends on who asks.</summary>
+    public CallerFilter<TRow>? FilterFor { get; init; }
+
+    public bool CanFilter => Filter is not null || FilterFor is not null;
 
     /// <summary>The column to sort by: of type string, int, long or bool.</summary>
     public LambdaExpression? Sort { get; init; }
@@ -109,13 +119,51 @@ internal static class Attributes<TRow, TView>
         };
     }
 
+    public static ResourceAttribute<TRow, TView> OptionalNumber(string name, Expression<Func<TRow, int?>> column, bool post = false, bool put = false, AttributeCheck? check = null)
+    {
+        var get = Getter(column);
+        return new(name)
+        {
+            Post = post,
+            Put = put,
+            Check = check,
+            Write = (json, view) =>
+            {
+                if (get(view.Row) is { } number)
+                {
+                    json.WriteNumberValue(number);
+                }
+                else
+                {
+                    json.WriteNullValue();
+                }
+            },
+            Filter = (rows, _, values) => rows.WhereIn(column, Checks.ToNumbers(name, values).ConvertAll(number => (int?)number)),
+        };
+    }
+
+    /// <summary>The length of a prefix: Neutron shows it as text.</summary>
+    public static ResourceAttribute<TRow, TView> LengthOf(string name, Expression<Func<TRow, int>> column)
+    {
+        var get = Getter(column);
+        return new(name)
+        {
+            Post = true,
+            Put = true,
+            Check = Checks.Number(0, int.MaxValue),
+            Write = (json, view) => json.WriteStringValue(get(view.Row).ToString(CultureInfo.InvariantCulture)),
+            Filter = (rows, _, values) => rows.WhereIn(column, Checks.ToNumbers(name, values)),
+        };
+    }
+
     /// <summary>A list or object that is kept as its JSON text.</summary>
     public static ResourceAttribute<TRow, TView> Raw(
-        string name, Func<TRow, string> text, bool post = false, bool put = false, AttributeCheck? check = null, bool enforced = false, IReadOnlyList<string>? parts = null, Func<JsonElement, bool>? isDefault = null) =>
+        string name, Func<TRow, string> text, bool post = false, bool put = false, bool required = false, AttributeCheck? check = null, bool enforced = false, IReadOnlyList<string>? parts = null, Func<JsonElement, bool>? isDefault = null) =>
         new(name)
         {
             Post = post,
             Put = put,
+            Required = required,
             Check = check,
             Enforced = enforced,
             EnforcedParts = parts ?? [],

@@ -30,7 +30,7 @@ internal sealed class ResourceRoutes<TRow, TView>(IResource<TRow, TView> resourc
 
     public void Map(ApiRoutes routes)
     {
-        var path = $"/v2.0/{resource.Plural.Replace('_', '-')}";
+        var path = $"/v2.0/{resource.Path}";
         routes.Get(path, ListAsync).Policy(getRule);
         routes.Post(path, CreateAsync).Policy(Rules(createRule));
         routes.Get(path + "/{id}", ShowAsync).Policy(getRule);
@@ -45,7 +45,8 @@ internal sealed class ResourceRoutes<TRow, TView>(IResource<TRow, TView> resourc
     /// <summary>A list of rows that were found otherwise.</summary>
     public async Task WriteListAsync(ApiContext context, DataConnection db, IReadOnlyList<TRow> rows)
     {
-        var views = await resource.LoadAsync(db, rows, context.Aborted);
+        var caller = NeutronApi.CallerOf(context);
+        var views = (await resource.LoadAsync(db, rows, context.Aborted)).ConvertAll(view => resource.For(view, caller));
         await context.WriteJsonAsync(200, json =>
         {
             json.WriteStartObject();
@@ -68,7 +69,7 @@ internal sealed class ResourceRoutes<TRow, TView>(IResource<TRow, TView> resourc
 
         var caller = NeutronApi.CallerOf(context);
         await resource.PrepareAsync(caller, context.Aborted);
-        var list = new ListQuery<TRow, TView>(context, resource, attributes, options);
+        var list = new ListQuery<TRow, TView>(context, caller, resource, attributes, options);
         List<TView> views;
         await using (var db = store.Read())
         {
@@ -76,7 +77,7 @@ internal sealed class ResourceRoutes<TRow, TView>(IResource<TRow, TView> resourc
             views = new List<TView>(rows.Count);
             foreach (var chunk in rows.Chunk(LargestLoad))
             {
-                views.AddRange(await resource.LoadAsync(db, chunk, context.Aborted));
+                views.AddRange((await resource.LoadAsync(db, chunk, context.Aborted)).Select(view => resource.For(view, caller)));
             }
         }
 
@@ -134,7 +135,7 @@ internal sealed class ResourceRoutes<TRow, TView>(IResource<TRow, TView> resourc
             async work =>
             {
                 var ids = await resource.CreateAsync(work, caller, bodies);
-                return await LoadAsync(work.Db, ids, context.Aborted);
+                return await LoadAsync(work.Db, caller, ids, context.Aborted);
             },
             context.Aborted);
         if (!isBulk)
@@ -174,10 +175,10 @@ internal sealed class ResourceRoutes<TRow, TView>(IResource<TRow, TView> resourc
         var view = await store.WriteAsync(
             async work =>
             {
-                var current = (await LoadAsync(work.Db, [id], context.Aborted)).FirstOrDefault() ?? throw resource.NotFound(id);
+                var current = (await LoadAsync(work.Db, caller, [id], context.Aborted)).FirstOrDefault() ?? throw resource.NotFound(id);
                 NeutronApi.CheckRevision(wanted, current.Row.Revision);
                 await resource.UpdateAsync(work, caller, current, body);
-                return (await LoadAsync(work.Db, [id], context.Aborted))[0];
+                return (await LoadAsync(work.Db, caller, [id], context.Aborted))[0];
             },
             context.Aborted);
         await AnswerAsync(context, 200, view);
@@ -196,7 +197,7 @@ internal sealed class ResourceRoutes<TRow, TView>(IResource<TRow, TView> resourc
         await store.WriteAsync(
             async work =>
             {
-                var current = (await LoadAsync(work.Db, [id], context.Aborted)).FirstOrDefault() ?? throw resource.NotFound(id);
+                var current = (await LoadAsync(work.Db, caller, [id], context.Aborted)).FirstOrDefault() ?? throw resource.NotFound(id);
                 NeutronApi.CheckRevision(wanted, current.Row.Revision);
                 await resource.DeleteAsync(work, caller, current);
                 await work.Db.GetTable<TagRow>().Where(tag => tag.ResourceId == id).DeleteAsync(context.Aborted);
@@ -209,16 +210,17 @@ internal sealed class ResourceRoutes<TRow, TView>(IResource<TRow, TView> resourc
     private async Task<TView> FindAsync(ApiContext context, DataConnection db, Caller caller, string id)
     {
         var rows = await resource.VisibleTo(resource.Rows(db), db, caller).Where(row => row.Id == id).ToListAsync(context.Aborted);
-        var view = (await resource.LoadAsync(db, rows, context.Aborted)).FirstOrDefault() ?? throw resource.NotFound(id);
+        var loaded = (await resource.LoadAsync(db, rows, context.Aborted)).FirstOrDefault() ?? throw resource.NotFound(id);
+        var view = resource.For(loaded, caller);
         return context.Can(getRule, resource.TargetOf(view)) ? view : throw resource.NotFound(id);
     }
 
-    private async Task<List<TView>> LoadAsync(DataConnection db, IReadOnlyList<string> ids, CancellationToken cancellationToken)
+    private async Task<List<TView>> LoadAsync(DataConnection db, Caller caller, IReadOnlyList<string> ids, CancellationToken cancellationToken)
     {
         var wanted = ids.ToList();
         var rows = await resource.Rows(db).WhereIn(row => row.Id, wanted).ToListAsync(cancellationToken);
         var ordered = rows.Count < 2 ? rows : [.. wanted.Join(rows, id => id, row => row.Id, (_, row) => row)];
-        return await resource.LoadAsync(db, ordered, cancellationToken);
+        return (await resource.LoadAsync(db, ordered, cancellationToken)).ConvertAll(view => resource.For(view, caller));
     }
 
     private void Enforce(ApiContext context, string rule, PolicyTarget target, Body body, bool isUpdate)
@@ -323,7 +325,7 @@ internal sealed class ResourceRoutes<TRow, TView>(IResource<TRow, TView> resourc
         json.WriteStartObject();
         foreach (var (attribute, name, rule) in shown)
         {
-            if ((fields is null || fields.Contains(attribute.Name)) && (rule is null || context.Can(rule, resource.TargetOf(view))))
+            if ((fields is null || fields.Contains(attribute.Name)) && attribute.IsShown?.Invoke(view) != false && (rule is null || context.Can(rule, resource.TargetOf(view))))
             {
                 json.WritePropertyName(name);
                 attribute.Write!(json, view);

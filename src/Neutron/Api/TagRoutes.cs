@@ -17,7 +17,7 @@ internal sealed class TagRoutes<TRow, TView>(IResource<TRow, TView> resource, Ne
 
     public void Map(ApiRoutes routes)
     {
-        var path = $"/v2.0/{resource.Plural.Replace('_', '-')}/{{id}}/tags";
+        var path = $"/v2.0/{resource.Path}/{{id}}/tags";
         routes.Get(path, ListAsync).Policy($"get_{resource.Plural}_tags");
         routes.Put(path, ReplaceAsync).Policy($"update_{resource.Plural}_tags");
         routes.Delete(path, context => ChangeAsync(context, 204, static (_, _) => [])).Policy($"delete_{resource.Plural}_tags");
@@ -88,8 +88,9 @@ internal sealed class TagRoutes<TRow, TView>(IResource<TRow, TView> resource, Ne
     private async Task<TRow> FindAsync(ApiContext context, DataConnection db)
     {
         var id = context.Route("id");
-        var row = await resource.VisibleTo(resource.Rows(db), db, NeutronApi.CallerOf(context)).FirstOrDefaultAsync(row => row.Id == id, context.Aborted) ?? throw resource.NotFound(id);
-        context.Enforce(resource.TargetOf((await resource.LoadAsync(db, [row], context.Aborted))[0]));
+        var caller = NeutronApi.CallerOf(context);
+        var row = await resource.VisibleTo(resource.Rows(db), db, caller).FirstOrDefaultAsync(row => row.Id == id, context.Aborted) ?? throw resource.NotFound(id);
+        context.Enforce(resource.TargetOf(resource.For((await resource.LoadAsync(db, [row], context.Aborted))[0], caller)));
         return row;
     }
 

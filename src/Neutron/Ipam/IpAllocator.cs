@@ -1,8 +1,10 @@
 using LinqToDB;
 using LinqToDB.Async;
 using SharpStack.Foundation;
+using SharpStack.Neutron.Agents;
 using SharpStack.Neutron.Api;
 using SharpStack.Neutron.Contracts;
+using SharpStack.Neutron.Segments;
 using SharpStack.Neutron.Storage;
 using SharpStack.Neutron.Subnets;
 
@@ -15,8 +17,12 @@ internal sealed record FixedIpWish(string? SubnetId, string? IpAddress);
 /// Gives ports their addresses. It runs within the write transaction of the port, so that what it finds free stays free; the table's
 /// key (network, address) refuses a second owner whatever happens.
 /// </summary>
-internal sealed class IpAllocator(NeutronOptions options)
+internal sealed class IpAllocator(NeutronOptions options, AgentDirectory agents)
 {
+    public const string Immediate = "immediate";
+    public const string Deferred = "deferred";
+    public const string None = "none";
+
     private const int Candidates = 10;
 
     /// <summary>Addresses for a new port.</summary>
@@ -25,6 +31,18 @@ internal sealed class IpAllocator(NeutronOptions options)
     {
         var subnets = await SubnetsOfAsync(work, port);
         var taken = new List<IpAllocationRow>();
+        if (wishes is null && subnets.Count > 0 && subnets.TrueForAll(subnet => subnet.SegmentId is not null))
+        {
+            if (port.Host.Length == 0)
+            {
+                port.IpAllocation = Deferred;
+                return;
+            }
+
+            port.IpAllocation = Immediate;
+            subnets = await OfHostAsync(work, port, subnets);
+        }
+
         if (wishes is null)
         {
             await AllocateAnyAsync(work, port, subnets, taken);
@@ -74,6 +92,16 @@ internal sealed class IpAllocator(NeutronOptions options)
         return gone.Count > 0 || taken.Count > 0;
     }
 
+    /// <summary>The automatic addresses of a port whose MAC changed.</summary>
+    public async Task FollowMacAsync(Work work, PortRow port)
+    {
+        foreach (var subnet in (await SubnetsOfAsync(work, port)).Where(SubnetRules.IsAutoAddress))
+        {
+            var address = AutoAddress(port, subnet, 0).IpAddress;
+            await work.Db.GetTable<IpAllocationRow>().Where(ip => ip.PortId == port.Id && ip.SubnetId == subnet.Id).Set(ip => ip.IpAddress, address).UpdateAsync(work.Cancellation);
+        }
+    }
+
     /// <summary>The address that follows from a port's MAC in a subnet with automatic addresses.</summary>
     public static async Task AddAutoAddressAsync(Work work, PortRow port, SubnetRow subnet)
     {
@@ -115,6 +143,15 @@ internal sealed class IpAllocator(NeutronOptions options)
         }
 
         AddAutoAddresses(port, usable, taken);
+    }
+
+    /// <summary>Of a routed network the subnets of the segment that the port's host is on.</summary>
+    private async Task<List<SubnetRow>> OfHostAsync(Work work, PortRow port, List<SubnetRow> subnets)
+    {
+        var reached = await SegmentRules.OfHostAsync(work, agents, port.NetworkId, port.Host);
+        return reached.Count == 0 ? throw NeutronErrors.Conflict("HostNotConnectedToAnySegment", $"Host {port.Host} is not connected to any segments on routed provider network '{port.NetworkId}'. It should be connected to one.")
+            : reached.Count > 1 ? throw NeutronErrors.Conflict("HostConnectedToMultipleSegments", $"Host {port.Host} is connected to multiple segments on routed provider network '{port.NetworkId}'. It should be connected to one.")
+            : subnets.FindAll(subnet => reached.Contains(subnet.SegmentId!));
     }
 
     private static async Task AllocateWishesAsync(Work work, PortRow port, List<SubnetRow> subnets, IReadOnlyList<FixedIpWish> wishes, List<IpAllocationRow> taken)

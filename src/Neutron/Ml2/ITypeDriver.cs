@@ -11,13 +11,22 @@ internal interface ITypeDriver
     string Name { get; }
 
     /// <summary>Reserves what an administrator asks for; a missing segmentation id is chosen.</summary>
-    Task<Segment> ReserveProviderAsync(Work work, Segment wanted);
+    Task<Segment> ReserveProviderAsync(Work work, string projectId, Segment wanted);
 
-    /// <summary>Takes a free segment for a tenant's network; null where there is none.</summary>
-    Task<Segment?> AllocateTenantAsync(Work work);
+    /// <summary>Takes a free segment for a project's network; null where there is none.</summary>
+    Task<Segment?> AllocateTenantAsync(Work work, string projectId);
+
+    /// <summary>The ranges of the configuration for the networks of projects.</summary>
+    IEnumerable<SegmentRange> Ranges => [];
+
+    /// <summary>The largest id that a network may have; 0 where networks of this type have none.</summary>
+    int MaxId => 0;
 
     Task ReleaseAsync(Work work, Segment segment);
 
     /// <summary>The MTU, in bytes, that the underlay leaves to the network; 0 where it sets no bound.</summary>
     int Mtu(string? physicalNetwork);
 }
+
+/// <summary>Ids from one to another, both included, on a physical network or in tunnels.</summary>
+internal sealed record SegmentRange(string? PhysicalNetwork, int Min, int Max);

@@ -21,24 +21,34 @@ internal static class SegmentAllocations
         return !isTaken;
     }
 
-    /// <summary>Takes the lowest free id of the ranges.</summary>
-    public static async Task<Segment?> TakeFreeAsync(Work work, string type, string? physicalNetwork, IEnumerable<(int Min, int Max)> ranges)
+    /// <summary>
+    /// Takes the lowest free id: of the project's own ranges, else of those that all may use. Ids that are in another project's range are left to it.
+    /// </summary>
+    /// <param name="physicalNetwork">Null for any.</param>
+    public static async Task<Segment?> TakeFreeAsync(Work work, string projectId, string type, IEnumerable<SegmentRange> configured, string? physicalNetwork = null)
     {
-        var network = physicalNetwork ?? "";
-        var taken = (await work.Db.GetTable<SegmentAllocationRow>()
-            .Where(row => row.NetworkType == type && row.PhysicalNetwork == network).Select(row => row.SegmentationId).ToListAsync(work.Cancellation)).ToHashSet();
-        foreach (var (min, max) in ranges)
+        var made = await work.Db.GetTable<NetworkSegmentRangeRow>().Where(row => row.NetworkType == type && !row.IsDefault).OrderBy(row => row.Minimum).ToListAsync(work.Cancellation);
+        var own = made.FindAll(row => !row.Shared && row.ProjectId == projectId).ConvertAll(RangeOf);
+        var others = made.FindAll(row => !row.Shared && row.ProjectId != projectId).ConvertAll(RangeOf);
+        var ranges = own.Concat(configured).Concat(made.Where(row => row.Shared).Select(RangeOf)).Where(range => physicalNetwork is null || range.PhysicalNetwork == physicalNetwork).ToList();
+        var taken = new Dictionary<string, HashSet<int>>();
+        foreach (var range in ranges)
         {
-            for (var id = min; id <= max; id++)
+            var network = range.PhysicalNetwork ?? "";
+            if (!taken.TryGetValue(network, out var ids))
             {
-                if (taken.Contains(id))
-                {
-                    continue;
-                }
+                ids = [.. await work.Db.GetTable<SegmentAllocationRow>().Where(row => row.NetworkType == type && row.PhysicalNetwork == network).Select(row => row.SegmentationId).ToListAsync(work.Cancellation)];
+                taken.Add(network, ids);
+            }
 
-                var segment = new Segment(type, physicalNetwork, id);
-                await work.Db.InsertAsync(RowOf(segment), token: work.Cancellation);
-                return segment;
+            for (var id = range.Min; id <= range.Max; id++)
+            {
+                if (!ids.Contains(id) && (others.Count == 0 || !others.Exists(other => other.PhysicalNetwork == range.PhysicalNetwork && other.Min <= id && id <= other.Max)))
+                {
+                    var segment = new Segment(type, range.PhysicalNetwork, id);
+                    await work.Db.InsertAsync(RowOf(segment), token: work.Cancellation);
+                    return segment;
+                }
             }
         }
 
@@ -55,4 +65,6 @@ internal static class SegmentAllocations
 
     private static SegmentAllocationRow RowOf(Segment segment) =>
         new() { NetworkType = segment.NetworkType, PhysicalNetwork = segment.PhysicalNetwork ?? "", SegmentationId = segment.SegmentationId ?? 0 };
+
+    private static SegmentRange RangeOf(NetworkSegmentRangeRow row) => new(row.PhysicalNetwork, row.Minimum, row.Maximum);
 }

@@ -1,3 +1,4 @@
+using LinqToDB;
 using SharpStack.Foundation;
 using SharpStack.Neutron.Api;
 using SharpStack.Neutron.Storage;
@@ -25,14 +26,19 @@ internal sealed class SegmentManager
     public static CloudException NoNetworkAvailable() =>
         CloudException.Unavailable("Unable to create the network. No tenant network is available for allocation.", "NoNetworkAvailable");
 
-    public Task<Segment> ReserveProviderAsync(Work work, Segment wanted) => DriverOf(wanted.NetworkType).ReserveProviderAsync(work, wanted);
+    /// <summary>The type drivers, in the order of the configuration.</summary>
+    public IEnumerable<ITypeDriver> Drivers => drivers.Values;
+
+    public ITypeDriver? Find(string type) => drivers.GetValueOrDefault(type);
+
+    public Task<Segment> ReserveProviderAsync(Work work, string projectId, Segment wanted) => DriverOf(wanted.NetworkType).ReserveProviderAsync(work, projectId, wanted);
 
     /// <summary>The first configured type with a free segment.</summary>
-    public async Task<Segment> AllocateTenantAsync(Work work)
+    public async Task<Segment> AllocateTenantAsync(Work work, string projectId)
     {
         foreach (var driver in tenantDrivers)
         {
-            if (await driver.AllocateTenantAsync(work) is { } segment)
+            if (await driver.AllocateTenantAsync(work, projectId) is { } segment)
             {
                 return segment;
             }
@@ -43,6 +49,26 @@ internal sealed class SegmentManager
 
     public Task ReleaseAsync(Work work, Segment segment) =>
         drivers.TryGetValue(segment.NetworkType, out var driver) ? driver.ReleaseAsync(work, segment) : SegmentAllocations.ReleaseAsync(work, segment);
+
+    /// <summary>Makes a segment one of a network's.</summary>
+    public static async Task<SegmentRow> AddAsync(Work work, string networkId, Segment segment, int index, string name = "", string description = "")
+    {
+        var row = work.Stamp(new SegmentRow
+        {
+            NetworkId = networkId,
+            NetworkType = segment.NetworkType,
+            PhysicalNetwork = segment.PhysicalNetwork,
+            SegmentationId = segment.SegmentationId,
+            SegmentIndex = index,
+            Name = name,
+            Description = description,
+        });
+        await work.Db.InsertAsync(row, token: work.Cancellation);
+        return row;
+    }
+
+    /// <summary>The largest MTU that a network on these segments may have.</summary>
+    public int MaxMtu(IEnumerable<Segment> segments) => segments.Select(MaxMtu).DefaultIfEmpty(options.GlobalMtu).Min();
 
     /// <summary>The largest MTU that a network on this segment may have.</summary>
     public int MaxMtu(Segment segment) => DriverOf(segment.NetworkType).Mtu(segment.PhysicalNetwork) is > 0 and var mtu ? mtu : options.GlobalMtu;

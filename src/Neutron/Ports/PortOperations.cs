@@ -36,21 +36,34 @@ internal sealed class PortOperations(NeutronOptions options, AgentDirectory agen
         await work.Db.GetTable<ProvisioningBlockRow>().Where(block => block.PortId == port.Id).DeleteAsync(work.Cancellation);
         if (port.Host.Length == 0)
         {
-            (port.VifType, port.VifDetails) = (Unbound, "{}");
+            (port.VifType, port.VifDetails, port.BoundSegmentId) = (Unbound, "{}", null);
             await SetStatusAsync(work, port, Down);
             return;
         }
 
-        var there = await agents.OnHostAsync(work.Db, port.Host, work.Cancellation);
-        var segments = await work.Db.GetTable<SegmentRow>().Where(row => row.NetworkId == port.NetworkId).OrderBy(row => row.SegmentIndex).ToListAsync(work.Cancellation);
-        var binding = segments.SelectMany(row => drivers.Select(driver => driver.TryBind(port, new Segment(row.NetworkType, row.PhysicalNetwork, row.SegmentationId), there)))
-            .FirstOrDefault(found => found is not null);
-        (port.VifType, port.VifDetails) = binding is null ? (BindingFailed, "{}") : (binding.VifType, binding.VifDetails);
+        var (binding, segmentId) = await TryBindAsync(work, port);
+        (port.VifType, port.VifDetails, port.BoundSegmentId) = binding is null ? (BindingFailed, "{}", null) : (binding.VifType, binding.VifDetails, segmentId);
         await SetStatusAsync(work, port, Down);
         if (binding is not null)
         {
             await BlockAsync(work, port);
         }
+    }
+
+    /// <summary>How the port would be plugged on its host, and to which segment; null where no mechanism driver can.</summary>
+    public async Task<(PortBinding? Binding, string? SegmentId)> TryBindAsync(Work work, PortRow port)
+    {
+        var there = await agents.OnHostAsync(work.Db, port.Host, work.Cancellation);
+        foreach (var row in await work.Db.GetTable<SegmentRow>().Where(row => row.NetworkId == port.NetworkId).OrderBy(row => row.SegmentIndex).ToListAsync(work.Cancellation))
+        {
+            var segment = new Segment(row.NetworkType, row.PhysicalNetwork, row.SegmentationId);
+            if (drivers.Select(driver => driver.TryBind(port, segment, there)).FirstOrDefault(found => found is not null) is { } binding)
+            {
+                return (binding, row.Id);
+            }
+        }
+
+        return (null, null);
     }
 
     /// <summary>An agent did its part. The port is ACTIVE when nothing else is open.</summary>

@@ -8,7 +8,9 @@ using SharpStack.Foundation;
 using SharpStack.Foundation.Policy;
 using SharpStack.Neutron.Api;
 using SharpStack.Neutron.Ipam;
+using SharpStack.Neutron.Networks;
 using SharpStack.Neutron.Quotas;
+using SharpStack.Neutron.Rbac;
 using SharpStack.Neutron.SecurityGroups;
 using SharpStack.Neutron.Storage;
 using PortAttributes = SharpStack.Neutron.Api.Attributes<SharpStack.Neutron.Storage.PortRow, SharpStack.Neutron.Ports.PortView>;
@@ -18,7 +20,7 @@ namespace SharpStack.Neutron.Ports;
 /// <summary><c>/v2.0/ports</c>.</summary>
 internal sealed class PortResource(NeutronOptions options, QuotaEngine quotas, SecurityGroupResource groups, IpAllocator ipam, PortOperations operations) : IResource<PortRow, PortView>
 {
-    private static readonly string[] VnicTypes =
+    public static readonly string[] VnicTypes =
         ["normal", "direct", "direct-physical", "macvtap", "baremetal", "virtio-forwarder", "smart-nic", "vdpa", "accelerator-direct", "accelerator-direct-physical", "remote-managed"];
 
     public string Singular => "port";
@@ -34,7 +36,7 @@ internal sealed class PortResource(NeutronOptions options, QuotaEngine quotas, S
         PortAttributes.Text("network_id", static row => row.NetworkId, post: true, required: true, check: Checks.Uuid),
         PortAttributes.Flag("admin_state_up", static row => row.AdminStateUp, post: true, put: true),
         PortAttributes.Text("status", static row => row.Status),
-        PortAttributes.Text("mac_address", static row => row.MacAddress, post: true, put: true, check: Checks.Mac, enforced: true),
+        PortAttributes.Text("mac_address", static row => row.MacAddress, post: true, put: true, check: static value => value.ValueKind == JsonValueKind.Null ? null : Checks.Mac(value), enforced: true),
         PortAttributes.Text("device_id", static row => row.DeviceId, post: true, put: true, check: Checks.Text(255)),
         PortAttributes.Text("device_owner", static row => row.DeviceOwner, post: true, put: true, check: Checks.Text(255), enforced: true, isDefault: static value => value.GetString()!.Length == 0),
         FixedIps(),
@@ -54,7 +56,13 @@ internal sealed class PortResource(NeutronOptions options, QuotaEngine quotas, S
         PortAttributes.Raw("binding:profile", static row => row.Profile, post: true, put: true, check: Checks.Object, enforced: true),
         PortAttributes.Text("binding:vif_type", static row => row.VifType),
         PortAttributes.Raw("binding:vif_details", static row => row.VifDetails),
-        PortAttributes.Shown("tags", static (json, view) => json.WriteTexts(view.Tags)),
+        PortAttributes.Text("data_plane_status", static row => row.DataPlaneStatus, put: true, check: static value => value.ValueKind == JsonValueKind.Null ? null : Checks.OneOf("ACTIVE", "DOWN")(value), enforced: true),
+        PortAttributes.Flag("propagate_uplink_status", static row => row.PropagateUplinkStatus, post: true),
+        PortAttributes.Text("ip_allocation", static row => row.IpAllocation),
+        PortAttributes.Text("dns_name", static row => row.DnsName, post: true, put: true, check: DnsChecks.Name),
+        PortAttributes.Text("dns_domain", static row => row.DnsDomain, post: true, put: true, check: DnsChecks.Domain),
+        PortAttributes.Shown("dns_assignment", (json, view) => PortNames.Write(json, view, options.DnsDomain)),
+        new("tags") { Post = true, Check = Checks.Texts, Write = static (json, view) => json.WriteTexts(view.Tags) },
     ];
 
     public IQueryable<PortRow> Rows(DataConnection db) => db.GetTable<PortRow>();
@@ -76,20 +84,23 @@ internal sealed class PortResource(NeutronOptions options, QuotaEngine quotas, S
         var addresses = (await db.GetTable<IpAllocationRow>().WhereIn(ip => ip.PortId, ids).OrderBy(ip => ip.Position).ToListAsync(cancellationToken)).ToLookup(ip => ip.PortId);
         var bound = (await db.GetTable<PortSecurityGroupRow>().WhereIn(row => row.PortId, ids).OrderBy(row => row.SecurityGroupId).ToListAsync(cancellationToken)).ToLookup(row => row.PortId, row => row.SecurityGroupId);
         var tags = await Tags.LoadAsync(db, ids, cancellationToken);
+        var targets = await Sharing.TargetsAsync(db, networks.Values, cancellationToken);
         return [.. rows.Where(row => networks.ContainsKey(row.NetworkId)).Select(row =>
-            new PortView(row, [.. addresses[row.Id]], [.. bound[row.Id]], [.. tags[row.Id]], networks[row.NetworkId].ProjectId, networks[row.NetworkId].Shared))];
+            new PortView(row, [.. addresses[row.Id]], [.. bound[row.Id]], [.. tags[row.Id]], networks[row.NetworkId], [.. targets[row.NetworkId]], networks[row.NetworkId].Shared))];
     }
 
-    public PolicyTarget TargetOf(PortView view) => Target(view.Row.ProjectId, view.NetworkProjectId, view.IsNetworkShared, view.Row.DeviceOwner);
+    public PortView For(PortView view, Caller caller) => view with { IsShared = Sharing.Sees(view.Network, view.SharedWith, caller) };
+
+    public PolicyTarget TargetOf(PortView view) => Target(view.Row.ProjectId, view.Network.ProjectId, view.IsShared, view.Row.DeviceOwner);
 
     public PolicyTarget TargetOfUpdate(PortView view, Body body) =>
-        Target(view.Row.ProjectId, view.NetworkProjectId, view.IsNetworkShared, body.Text("device_owner", view.Row.DeviceOwner));
+        Target(view.Row.ProjectId, view.Network.ProjectId, view.IsShared, body.Text("device_owner", view.Row.DeviceOwner));
 
     public async Task<PolicyTarget> TargetOfNewAsync(DataConnection db, Body body, CancellationToken cancellationToken)
     {
         var networkId = body.Text("network_id");
         var network = await db.GetTable<NetworkRow>().FirstOrDefaultAsync(row => row.Id == networkId, cancellationToken) ?? throw NeutronErrors.NetworkNotFound(networkId);
-        return Target(body.ProjectId, network.ProjectId, network.Shared, body.Text("device_owner"));
+        return Target(body.ProjectId, network.ProjectId, await Sharing.IsSharedAsync(db, network, body.ProjectId, cancellationToken), body.Text("device_owner"));
     }
 
     public async Task<IReadOnlyList<string>> CreateAsync(Work work, Caller caller, IReadOnlyList<Body> bodies)
@@ -121,9 +132,12 @@ internal sealed class PortResource(NeutronOptions options, QuotaEngine quotas, S
         row.VnicType = body.Text("binding:vnic_type", row.VnicType);
         row.Host = body.Has("binding:host_id") ? body.Text("binding:host_id") : row.Host;
         row.Profile = body.Has("binding:profile") ? body.Get("binding:profile")?.GetRawText() ?? "{}" : row.Profile;
+        row.DataPlaneStatus = body.Has("data_plane_status") ? body.TextOrNull("data_plane_status") : row.DataPlaneStatus;
+        row.DnsName = body.Has("dns_name") ? PortNames.Checked(body.Text("dns_name"), options.DnsDomain) : row.DnsName;
+        row.DnsDomain = body.Has("dns_domain") ? body.Text("dns_domain") : row.DnsDomain;
         if (body.Has("mac_address"))
         {
-            await ChangeMacAsync(work, row, body.Text("mac_address"));
+            await ChangeMacAsync(work, row, body.TextOrNull("mac_address"));
         }
 
         if (body.Has("extra_dhcp_opts"))
@@ -132,6 +146,17 @@ internal sealed class PortResource(NeutronOptions options, QuotaEngine quotas, S
         }
 
         var addressesChanged = body.Has("fixed_ips") && await ipam.ChangeAsync(work, row, WishesOf(body) ?? []);
+        if (body.HasValue("fixed_ips"))
+        {
+            row.IpAllocation = body.Items("fixed_ips").Any() ? IpAllocator.Immediate : IpAllocator.None;
+        }
+        else if (row.IpAllocation == IpAllocator.Deferred && row.Host.Length > 0)
+        {
+            // Only now it is known which segment the port is on.
+            await ipam.AllocateAsync(work, row, null);
+            addressesChanged = true;
+        }
+
         var groupsNow = await ChangeSecurityAsync(work, caller, view, body);
         var mustBind = row.Host != previousHost || before.VnicType != row.VnicType || before.MacAddress != row.MacAddress
             || (row.VifType == PortOperations.BindingFailed && (body.Has("binding:host_id") || body.Has("binding:profile")));
@@ -173,6 +198,7 @@ internal sealed class PortResource(NeutronOptions options, QuotaEngine quotas, S
         row.Status = PortOperations.Down;
         row.MacAddress = row.MacAddress.Length == 0 ? await FreeMacAsync(work, row.NetworkId) : await CheckedMacAsync(work, row.NetworkId, row.MacAddress, row.Id);
         (row.VifType, row.VifDetails) = (PortOperations.Unbound, "{}");
+        row.IpAllocation = wishes is { Count: 0 } ? IpAllocator.None : IpAllocator.Immediate;
         await work.Db.InsertAsync(row, token: work.Cancellation);
         await ipam.AllocateAsync(work, row, wishes);
         foreach (var group in groupIds)
@@ -180,7 +206,7 @@ internal sealed class PortResource(NeutronOptions options, QuotaEngine quotas, S
             await work.Db.InsertAsync(new PortSecurityGroupRow { PortId = row.Id, SecurityGroupId = group }, token: work.Cancellation);
         }
 
-        if (row.Host.Length > 0)
+        if (row.Host.Length > 0 || row.IpAllocation == IpAllocator.Deferred)
         {
             await operations.BindAsync(work, row);
             await work.Db.UpdateAsync(row, token: work.Cancellation);
@@ -193,8 +219,7 @@ internal sealed class PortResource(NeutronOptions options, QuotaEngine quotas, S
     private async Task<string> CreateOneAsync(Work work, Caller caller, Body body)
     {
         var networkId = body.Text("network_id");
-        var network = await work.Db.GetTable<NetworkRow>().FirstOrDefaultAsync(
-            row => row.Id == networkId && (caller.SeesAll || row.ProjectId == caller.ProjectId || row.Shared || row.External), work.Cancellation) ?? throw NeutronErrors.NetworkNotFound(networkId);
+        var network = await NetworkResource.FindAsync(work, caller, networkId);
         var owner = body.Text("device_owner");
         var isSecured = !PortOperations.IsTrusted(owner) && body.Flag("port_security_enabled", network.PortSecurityEnabled);
         var wishes = WishesOf(body);
@@ -213,7 +238,7 @@ internal sealed class PortResource(NeutronOptions options, QuotaEngine quotas, S
             Name = body.Text("name"),
             Description = body.Text("description"),
             AdminStateUp = body.Flag("admin_state_up", true),
-            MacAddress = body.Has("mac_address") ? CanonicalMac(body.Text("mac_address")) : "",
+            MacAddress = body.HasValue("mac_address") ? CanonicalMac(body.Text("mac_address")) : "",
             DeviceId = body.Text("device_id"),
             DeviceOwner = owner,
             PortSecurityEnabled = isSecured,
@@ -222,8 +247,16 @@ internal sealed class PortResource(NeutronOptions options, QuotaEngine quotas, S
             Host = body.Text("binding:host_id"),
             VnicType = body.Text("binding:vnic_type", "normal"),
             Profile = body.Get("binding:profile")?.GetRawText() ?? "{}",
+            PropagateUplinkStatus = body.Flag("propagate_uplink_status", false),
+            DnsName = PortNames.Checked(body.Text("dns_name"), options.DnsDomain),
+            DnsDomain = body.Text("dns_domain"),
         };
         await InsertAsync(work, row, wishes, groupIds);
+        foreach (var tag in (body.Texts("tags") ?? []).Distinct(StringComparer.Ordinal))
+        {
+            await work.Db.InsertAsync(new TagRow { ResourceId = row.Id, Tag = tag }, token: work.Cancellation);
+        }
+
         if (body.HasValue("allowed_address_pairs"))
         {
             row.AllowedAddressPairs = PairsOf(body, row);
@@ -270,12 +303,18 @@ internal sealed class PortResource(NeutronOptions options, QuotaEngine quotas, S
         return wished;
     }
 
-    private async Task ChangeMacAsync(Work work, PortRow row, string wished)
+    /// <param name="wished">Null for another one, whichever.</param>
+    private async Task ChangeMacAsync(Work work, PortRow row, string? wished)
     {
-        var mac = CanonicalMac(wished);
+        var mac = wished is null ? await FreeMacAsync(work, row.NetworkId) : CanonicalMac(wished);
         if (mac == row.MacAddress)
         {
             return;
+        }
+
+        if (PortOperations.IsTrusted(row.DeviceOwner))
+        {
+            throw NeutronErrors.Conflict("UnsupportedPortDeviceOwner", $"Operation mac address update is not supported for device_owner {row.DeviceOwner} on port {row.Id}.");
         }
 
         if (PortOperations.IsBound(row))
@@ -285,11 +324,12 @@ internal sealed class PortResource(NeutronOptions options, QuotaEngine quotas, S
         }
 
         row.MacAddress = await CheckedMacAsync(work, row.NetworkId, mac, row.Id);
+        await ipam.FollowMacAsync(work, row);
     }
 
     private static async Task<List<string>> CheckedGroupsAsync(Work work, Caller caller, List<string> wished)
     {
-        var found = await work.Db.GetTable<SecurityGroupRow>().Where(row => wished.Contains(row.Id) && (caller.SeesAll || row.ProjectId == caller.ProjectId)).ToListAsync(work.Cancellation);
+        var found = await Sharing.VisibleTo(work.Db.GetTable<SecurityGroupRow>().WhereIn(row => row.Id, wished), work.Db, caller).ToListAsync(work.Cancellation);
         var missing = wished.Except(found.Select(row => row.Id)).ToList();
         return missing.Count > 0 ? throw NeutronErrors.SecurityGroupNotFound(string.Join(", ", missing))
             : found.DistinctBy(row => row.Stateful).Count() > 1

@@ -4,5 +4,8 @@ using SharpStack.Neutron.Storage;
 namespace SharpStack.Neutron.Ports;
 
 /// <summary>A port with its addresses and groups, and what its network says of who may do what.</summary>
+/// <param name="SharedWith">The projects that the network is shared with one by one.</param>
+/// <param name="IsShared">The network is shared with the caller.</param>
 internal sealed record PortView(
-    PortRow Row, IReadOnlyList<IpAllocationRow> FixedIps, IReadOnlyList<string> SecurityGroupIds, IReadOnlyList<string> Tags, string NetworkProjectId, bool IsNetworkShared) : IResourceView<PortRow>;
+    PortRow Row, IReadOnlyList<IpAllocationRow> FixedIps, IReadOnlyList<string> SecurityGroupIds, IReadOnlyList<string> Tags, NetworkRow Network, IReadOnlyList<string> SharedWith, bool IsShared)
+    : IResourceView<PortRow>;

@@ -32,6 +32,8 @@ internal sealed class QuotaEngine(NeutronOptions options)
         "network" => CountRowsAsync<NetworkRow>(db, projectId, cancellationToken),
         "subnet" => CountRowsAsync<SubnetRow>(db, projectId, cancellationToken),
         "port" => CountRowsAsync<PortRow>(db, projectId, cancellationToken),
+        "subnetpool" => CountRowsAsync<SubnetPoolRow>(db, projectId, cancellationToken),
+        "rbac_policy" => CountRowsAsync<RbacPolicyRow>(db, projectId, cancellationToken),
         "security_group" => CountRowsAsync<SecurityGroupRow>(db, projectId, cancellationToken),
         "security_group_rule" => CountRowsAsync<SecurityGroupRuleRow>(db, projectId, cancellationToken),
         _ => throw NeutronErrors.NotFound("QuotaResourceUnknown", $"Unknown quota resources ['{resource}']."),

@@ -7,6 +7,7 @@ using SharpStack.Foundation.Policy;
 using SharpStack.Neutron.Api;
 using SharpStack.Neutron.Contracts;
 using SharpStack.Neutron.Quotas;
+using SharpStack.Neutron.Rbac;
 using SharpStack.Neutron.Storage;
 using GroupAttributes = SharpStack.Neutron.Api.Attributes<SharpStack.Neutron.Storage.SecurityGroupRow, SharpStack.Neutron.SecurityGroups.SecurityGroupView>;
 
@@ -26,7 +27,7 @@ internal sealed class SecurityGroupResource(NeutronStore store, QuotaEngine quot
         .. GroupAttributes.Standard(),
         GroupAttributes.Text("name", static row => row.Name, post: true, put: true, check: Checks.Text(255)),
         GroupAttributes.Flag("stateful", static row => row.Stateful, post: true, put: true),
-        new("shared") { Write = static (json, _) => json.WriteBooleanValue(false), Filter = static (rows, _, values) => values.Exists(value => !Checks.ToFlag(value)) ? rows : rows.Where(_ => false) },
+        new("shared") { Write = static (json, view) => json.WriteBooleanValue(view.IsShared), FilterFor = Sharing.Filter },
         GroupAttributes.Shown("security_group_rules", static (json, view) =>
         {
             json.WriteStartArray();
@@ -43,7 +44,7 @@ internal sealed class SecurityGroupResource(NeutronStore store, QuotaEngine quot
     public IQueryable<SecurityGroupRow> Rows(DataConnection db) => db.GetTable<SecurityGroupRow>();
 
     public IQueryable<SecurityGroupRow> VisibleTo(IQueryable<SecurityGroupRow> rows, DataConnection db, Caller caller) =>
-        caller.SeesAll ? rows : rows.Where(row => row.ProjectId == caller.ProjectId);
+        Sharing.VisibleTo(rows, db, caller);
 
     public async Task<List<SecurityGroupView>> LoadAsync(DataConnection db, IReadOnlyList<SecurityGroupRow> rows, CancellationToken cancellationToken)
     {
@@ -56,10 +57,14 @@ internal sealed class SecurityGroupResource(NeutronStore store, QuotaEngine quot
         var rules = (await db.GetTable<SecurityGroupRuleRow>().WhereIn(rule => rule.SecurityGroupId, ids).OrderBy(rule => rule.CreatedAt).ThenBy(rule => rule.Id).ToListAsync(cancellationToken))
             .ToLookup(rule => rule.SecurityGroupId);
         var tags = await Tags.LoadAsync(db, ids, cancellationToken);
-        return [.. rows.Select(row => new SecurityGroupView(row, [.. rules[row.Id].Select(rule => new SecurityGroupRuleView(rule, row.ProjectId))], [.. tags[row.Id]]))];
+        var targets = await Sharing.TargetsAsync(db, rows, cancellationToken);
+        return [.. rows.Select(row => new SecurityGroupView(row, [.. rules[row.Id].Select(rule => new SecurityGroupRuleView(rule, row.ProjectId))], [.. tags[row.Id]], [.. targets[row.Id]], row.Shared))];
     }
 
-    public PolicyTarget TargetOf(SecurityGroupView view) => PolicyTarget.Of(("project_id", view.Row.ProjectId), ("tenant_id", view.Row.ProjectId));
+    public SecurityGroupView For(SecurityGroupView view, Caller caller) => view with { IsShared = Sharing.Sees(view.Row, view.SharedWith, caller) };
+
+    public PolicyTarget TargetOf(SecurityGroupView view) =>
+        PolicyTarget.Of(("project_id", view.Row.ProjectId), ("tenant_id", view.Row.ProjectId), ("shared", PolicyTarget.Format(view.IsShared)));
 
     public Task<PolicyTarget> TargetOfNewAsync(DataConnection db, Body body, CancellationToken cancellationToken) =>
         Task.FromResult(PolicyTarget.Of(("project_id", body.ProjectId), ("tenant_id", body.ProjectId)));
@@ -144,6 +149,7 @@ internal sealed class SecurityGroupResource(NeutronStore store, QuotaEngine quot
         // Rules of other groups that point here go with it; their groups change.
         var pointing = await work.Db.GetTable<SecurityGroupRuleRow>().Where(rule => rule.RemoteGroupId == row.Id && rule.SecurityGroupId != row.Id)
             .Select(rule => rule.SecurityGroupId).Distinct().ToListAsync(work.Cancellation);
+        await Sharing.CloseAsync(work, row.Id);
         await work.Db.GetTable<SecurityGroupRow>().Where(group => group.Id == row.Id).DeleteAsync(work.Cancellation);
         Tell(work, [row.Id, .. pointing]);
     }

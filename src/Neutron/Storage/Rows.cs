@@ -27,8 +27,20 @@ internal abstract class ResourceRow
     public long UpdatedAt { get; set; }
 }
 
+/// <summary>What RBAC policies can open to other projects.</summary>
+internal interface IShareableRow
+{
+    string Id { get; }
+
+    /// <summary>A policy shares it with all.</summary>
+    bool Shared { get; set; }
+
+    /// <summary>There are policies that share it with single projects: only then they are read.</summary>
+    bool SharedSelectively { get; set; }
+}
+
 [Table("networks")]
-internal sealed class NetworkRow : ResourceRow
+internal sealed class NetworkRow : ResourceRow, IShareableRow
 {
     [Column("admin_state_up")]
     public bool AdminStateUp { get; set; }
@@ -42,6 +54,13 @@ internal sealed class NetworkRow : ResourceRow
     [Column("shared")]
     public bool Shared { get; set; }
 
+    [Column("shared_selectively")]
+    public bool SharedSelectively { get; set; }
+
+    [Column("dns_domain")]
+    public string DnsDomain { get; set; } = "";
+
+    /// <summary>A policy makes it external, to all or to single projects.</summary>
     [Column("external")]
     public bool External { get; set; }
 
@@ -90,6 +109,15 @@ internal sealed class SubnetRow : ResourceRow
 
     [Column("service_types")]
     public string ServiceTypes { get; set; } = "";
+
+    [Column("subnetpool_id")]
+    public string? SubnetPoolId { get; set; }
+
+    [Column("segment_id")]
+    public string? SegmentId { get; set; }
+
+    [Column("dns_publish_fixed_ip")]
+    public bool DnsPublishFixedIp { get; set; }
 }
 
 [Table("ports")]
@@ -136,11 +164,159 @@ internal sealed class PortRow : ResourceRow
 
     [Column("vif_details")]
     public string VifDetails { get; set; } = "";
+
+    /// <summary>The segment of its network that it is bound to; null where it is bound to none, or was before segments were noted.</summary>
+    [Column("bound_segment_id")]
+    public string? BoundSegmentId { get; set; }
+
+    [Column("data_plane_status")]
+    public string? DataPlaneStatus { get; set; }
+
+    [Column("dns_name")]
+    public string DnsName { get; set; } = "";
+
+    [Column("dns_domain")]
+    public string DnsDomain { get; set; } = "";
+
+    [Column("propagate_uplink_status")]
+    public bool PropagateUplinkStatus { get; set; }
+
+    /// <summary><c>immediate</c>, <c>deferred</c> or <c>none</c>.</summary>
+    [Column("ip_allocation")]
+    public string IpAllocation { get; set; } = "immediate";
+}
+
+/// <summary>A binding of a port to a host where it is to be active later.</summary>
+[Table("port_bindings")]
+internal sealed class PortBindingRow
+{
+    [Column("port_id"), PrimaryKey]
+    public string PortId { get; set; } = "";
+
+    [Column("host"), PrimaryKey]
+    public string Host { get; set; } = "";
+
+    [Column("vnic_type")]
+    public string VnicType { get; set; } = "";
+
+    [Column("profile")]
+    public string Profile { get; set; } = "";
+
+    [Column("vif_type")]
+    public string VifType { get; set; } = "";
+
+    [Column("vif_details")]
+    public string VifDetails { get; set; } = "";
+}
+
+[Table("address_scopes")]
+internal sealed class AddressScopeRow : ResourceRow, IShareableRow
+{
+    [Column("ip_version")]
+    public int IpVersion { get; set; }
+
+    [Column("shared")]
+    public bool Shared { get; set; }
+
+    [Column("shared_selectively")]
+    public bool SharedSelectively { get; set; }
+}
+
+[Table("subnetpools")]
+internal sealed class SubnetPoolRow : ResourceRow, IShareableRow
+{
+    [Column("ip_version")]
+    public int IpVersion { get; set; }
+
+    [Column("prefixes")]
+    public string Prefixes { get; set; } = "";
+
+    [Column("min_prefixlen")]
+    public int MinPrefixLength { get; set; }
+
+    [Column("max_prefixlen")]
+    public int MaxPrefixLength { get; set; }
+
+    [Column("default_prefixlen")]
+    public int DefaultPrefixLength { get; set; }
+
+    [Column("default_quota")]
+    public int? DefaultQuota { get; set; }
+
+    [Column("is_default")]
+    public bool IsDefault { get; set; }
+
+    [Column("address_scope_id")]
+    public string? AddressScopeId { get; set; }
+
+    [Column("shared")]
+    public bool Shared { get; set; }
+
+    [Column("shared_selectively")]
+    public bool SharedSelectively { get; set; }
+}
+
+[Table("rbac_policies")]
+internal sealed class RbacPolicyRow : ResourceRow
+{
+    [Column("object_type")]
+    public string ObjectType { get; set; } = "";
+
+    [Column("object_id")]
+    public string ObjectId { get; set; } = "";
+
+    [Column("action")]
+    public string Action { get; set; } = "";
+
+    /// <summary>A project, or <c>*</c>.</summary>
+    [Column("target")]
+    public string Target { get; set; } = "";
+}
+
+[Table("network_segment_ranges")]
+internal sealed class NetworkSegmentRangeRow : ResourceRow
+{
+    [Column("is_default")]
+    public bool IsDefault { get; set; }
+
+    [Column("shared")]
+    public bool Shared { get; set; }
+
+    [Column("network_type")]
+    public string NetworkType { get; set; } = "";
+
+    [Column("physical_network")]
+    public string? PhysicalNetwork { get; set; }
+
+    [Column("minimum")]
+    public int Minimum { get; set; }
+
+    [Column("maximum")]
+    public int Maximum { get; set; }
+}
+
+[Table("auto_allocated_topologies")]
+internal sealed class AutoAllocatedTopologyRow
+{
+    [Column("project_id"), PrimaryKey]
+    public string ProjectId { get; set; } = "";
+
+    [Column("network_id")]
+    public string NetworkId { get; set; } = "";
+
+    [Column("router_id")]
+    public string? RouterId { get; set; }
 }
 
 [Table("security_groups")]
-internal sealed class SecurityGroupRow : ResourceRow
+internal sealed class SecurityGroupRow : ResourceRow, IShareableRow
 {
+    [Column("shared")]
+    public bool Shared { get; set; }
+
+    [Column("shared_selectively")]
+    public bool SharedSelectively { get; set; }
+
     [Column("stateful")]
     public bool Stateful { get; set; }
 
@@ -190,11 +366,8 @@ internal sealed class SegmentAllocationRow
 }
 
 [Table("network_segments")]
-internal sealed class SegmentRow
+internal sealed class SegmentRow : ResourceRow
 {
-    [Column("id"), PrimaryKey]
-    public string Id { get; set; } = "";
-
     [Column("network_id")]
     public string NetworkId { get; set; } = "";
 

@@ -11,7 +11,10 @@ using SharpStack.Neutron.Ipam;
 using SharpStack.Neutron.Networks;
 using SharpStack.Neutron.Ports;
 using SharpStack.Neutron.Quotas;
+using SharpStack.Neutron.Rbac;
+using SharpStack.Neutron.Segments;
 using SharpStack.Neutron.Storage;
+using SharpStack.Neutron.SubnetPools;
 using SubnetAttributes = SharpStack.Neutron.Api.Attributes<SharpStack.Neutron.Storage.SubnetRow, SharpStack.Neutron.Subnets.SubnetView>;
 
 namespace SharpStack.Neutron.Subnets;
@@ -44,7 +47,16 @@ internal sealed class SubnetResource(NeutronOptions options, QuotaEngine quotas,
         SubnetAttributes.Text("ipv6_ra_mode", static row => row.Ipv6RaMode, post: true, check: Ipv6Mode),
         SubnetAttributes.Text("ipv6_address_mode", static row => row.Ipv6AddressMode, post: true, check: Ipv6Mode),
         SubnetAttributes.Raw("service_types", static row => row.ServiceTypes, post: true, put: true, check: Checks.Texts, enforced: true, isDefault: static value => value.GetArrayLength() == 0),
-        SubnetAttributes.Shown("subnetpool_id", static (json, _) => json.WriteNullValue()),
+        SubnetAttributes.Text("subnetpool_id", static row => row.SubnetPoolId, post: true, check: Checks.UuidOrNull),
+        SubnetAttributes.Taken("use_default_subnetpool", Checks.Flag),
+        SubnetAttributes.Taken("prefixlen", Checks.Number(0, 128)),
+        SubnetAttributes.Text("segment_id", static row => row.SegmentId, post: true, put: true, check: Checks.UuidOrNull, enforced: true),
+        SubnetAttributes.Flag("dns_publish_fixed_ip", static row => row.DnsPublishFixedIp, post: true, put: true),
+        new("shared") { FilterFor = static (rows, db, values, caller) =>
+        {
+            var networks = Sharing.Filter(db.GetTable<NetworkRow>(), db, values, caller);
+            return rows.Where(row => networks.Any(network => network.Id == row.NetworkId));
+        } },
         SubnetAttributes.Shown("tags", static (json, view) => json.WriteTexts(view.Tags)),
     ];
 
@@ -52,7 +64,8 @@ internal sealed class SubnetResource(NeutronOptions options, QuotaEngine quotas,
 
     public IQueryable<SubnetRow> VisibleTo(IQueryable<SubnetRow> rows, DataConnection db, Caller caller) =>
         caller.SeesAll ? rows : rows.Where(row => row.ProjectId == caller.ProjectId
-            || db.GetTable<NetworkRow>().Any(network => network.Id == row.NetworkId && (network.Shared || network.ProjectId == caller.ProjectId)));
+            || db.GetTable<NetworkRow>().Any(network => network.Id == row.NetworkId && network.ProjectId == caller.ProjectId)
+            || db.GetTable<RbacPolicyRow>().Any(policy => policy.ObjectId == row.NetworkId && policy.Action == Sharing.AsShared && (policy.Target == caller.ProjectId || policy.Target == Sharing.Everyone)));
 
     public async Task<List<SubnetView>> LoadAsync(DataConnection db, IReadOnlyList<SubnetRow> rows, CancellationToken cancellationToken)
     {
@@ -65,11 +78,15 @@ internal sealed class SubnetResource(NeutronOptions options, QuotaEngine quotas,
         var networkIds = rows.Select(row => row.NetworkId).Distinct().ToList();
         var networks = await db.GetTable<NetworkRow>().WhereIn(row => row.Id, networkIds).ToDictionaryAsync(row => row.Id, cancellationToken);
         var tags = await Tags.LoadAsync(db, ids, cancellationToken);
-        return [.. rows.Where(row => networks.ContainsKey(row.NetworkId)).Select(row => new SubnetView(row, networks[row.NetworkId].ProjectId, networks[row.NetworkId].Shared, [.. tags[row.Id]]))];
+        var targets = await Sharing.TargetsAsync(db, networks.Values, cancellationToken);
+        return [.. rows.Where(row => networks.ContainsKey(row.NetworkId))
+            .Select(row => new SubnetView(row, networks[row.NetworkId], [.. targets[row.NetworkId]], [.. tags[row.Id]], networks[row.NetworkId].Shared))];
     }
 
+    public SubnetView For(SubnetView view, Caller caller) => view with { IsShared = Sharing.Sees(view.Network, view.SharedWith, caller) };
+
     public PolicyTarget TargetOf(SubnetView view) => PolicyTarget.Of(
-        ("project_id", view.Row.ProjectId), ("tenant_id", view.Row.ProjectId), ("network:tenant_id", view.NetworkProjectId), ("shared", PolicyTarget.Format(view.IsShared)));
+        ("project_id", view.Row.ProjectId), ("tenant_id", view.Row.ProjectId), ("network:tenant_id", view.Network.ProjectId), ("shared", PolicyTarget.Format(view.IsShared)));
 
     public async Task<PolicyTarget> TargetOfNewAsync(DataConnection db, Body body, CancellationToken cancellationToken)
     {
@@ -77,7 +94,11 @@ internal sealed class SubnetResource(NeutronOptions options, QuotaEngine quotas,
         var network = await db.GetTable<NetworkRow>().FirstOrDefaultAsync(row => row.Id == networkId, cancellationToken);
         return network is null
             ? PolicyTarget.Of(("project_id", body.ProjectId), ("tenant_id", body.ProjectId))
-            : PolicyTarget.Of(("project_id", body.ProjectId), ("tenant_id", body.ProjectId), ("network:tenant_id", network.ProjectId), ("shared", PolicyTarget.Format(network.Shared)));
+            : PolicyTarget.Of(
+                ("project_id", body.ProjectId),
+                ("tenant_id", body.ProjectId),
+                ("network:tenant_id", network.ProjectId),
+                ("shared", PolicyTarget.Format(await Sharing.IsSharedAsync(db, network, body.ProjectId, cancellationToken))));
     }
 
     public async Task<IReadOnlyList<string>> CreateAsync(Work work, Caller caller, IReadOnlyList<Body> bodies)
@@ -134,6 +155,13 @@ internal sealed class SubnetResource(NeutronOptions options, QuotaEngine quotas,
         row.Name = body.Text("name", row.Name);
         row.Description = body.Text("description", row.Description);
         row.EnableDhcp = body.Flag("enable_dhcp", row.EnableDhcp);
+        row.DnsPublishFixedIp = body.Flag("dns_publish_fixed_ip", row.DnsPublishFixedIp);
+        if (body.Has("segment_id"))
+        {
+            await SegmentRules.CheckChangeAsync(work, row, body.TextOrNull("segment_id"));
+            row.SegmentId = body.TextOrNull("segment_id");
+        }
+
         ReadLists(row, body);
         work.Bump(row);
         await work.Db.UpdateAsync(row, token: work.Cancellation);
@@ -167,17 +195,23 @@ internal sealed class SubnetResource(NeutronOptions options, QuotaEngine quotas,
     private async Task<string> CreateOneAsync(Work work, Caller caller, Body body)
     {
         var networkId = body.Text("network_id");
-        var network = await work.Db.GetTable<NetworkRow>().FirstOrDefaultAsync(
-            row => row.Id == networkId && (caller.SeesAll || row.ProjectId == caller.ProjectId || row.Shared || row.External), work.Cancellation) ?? throw NeutronErrors.NetworkNotFound(networkId);
-        if (!body.HasValue("cidr"))
+        var network = await NetworkResource.FindAsync(work, caller, networkId);
+        if (body.HasValue("cidr") && body.HasValue("prefixlen"))
         {
-            throw NeutronErrors.BadRequest("subnets", "a subnetpool must be specified in the absence of a cidr");
+            throw NeutronErrors.BadRequest("subnets", "cidr and prefixlen must not be supplied together");
         }
 
+        var pool = await PoolOfAsync(work, caller, body);
         var version = body.Number("ip_version")!.Value;
-        SubnetRules.CheckVersion("cidr", body.Text("cidr"), version);
-        var cidr = Cidr.Parse(body.Text("cidr"));
         var id = Guid.NewGuid().ToString("D");
+        if (body.HasValue("cidr"))
+        {
+            SubnetRules.CheckVersion("cidr", body.Text("cidr"), version);
+        }
+
+        var cidr = await CidrOfAsync(work, body, pool, version);
+        await SubnetPoolRules.CheckNetworkAsync(work, networkId, pool, version);
+        await SegmentRules.CheckSubnetAsync(work, networkId, id, body.TextOrNull("segment_id"));
         CheckLists(id, body, version);
         var enableDhcp = body.Flag("enable_dhcp", true);
         SubnetRules.CheckIpv6Modes(body, version, enableDhcp, cidr);
@@ -213,6 +247,9 @@ internal sealed class SubnetResource(NeutronOptions options, QuotaEngine quotas,
             DnsNameservers = "[]",
             HostRoutes = "[]",
             ServiceTypes = "[]",
+            SubnetPoolId = pool?.Id,
+            SegmentId = body.TextOrNull("segment_id"),
+            DnsPublishFixedIp = body.Flag("dns_publish_fixed_ip", false),
         });
         ReadLists(row, body);
         await work.Db.InsertAsync(row, token: work.Cancellation);
@@ -225,6 +262,54 @@ internal sealed class SubnetResource(NeutronOptions options, QuotaEngine quotas,
         await scheduler.EnsureAsync(work, networkId);
         await ports.TellDhcpAsync(work, networkId);
         return row.Id;
+    }
+
+    /// <summary>The pool that the subnet is to be taken from; null for none.</summary>
+    private static async Task<SubnetPoolRow?> PoolOfAsync(Work work, Caller caller, Body body)
+    {
+        var id = body.TextOrNull("subnetpool_id");
+        if (body.Flag("use_default_subnetpool", false))
+        {
+            if (id is not null)
+            {
+                throw NeutronErrors.BadRequest("subnets", "subnetpool_id and use_default_subnetpool cannot both be specified");
+            }
+
+            var version = body.HasValue("cidr") ? Cidr.Parse(body.Text("cidr")).Version
+                : body.Number("ip_version") ?? throw NeutronErrors.BadRequest("subnets", "ip_version must be specified in the absence of cidr and subnetpool_id");
+            return await work.Db.GetTable<SubnetPoolRow>().FirstOrDefaultAsync(pool => pool.IsDefault && pool.IpVersion == version, work.Cancellation)
+                ?? throw NeutronErrors.BadRequest("subnets", $"No default subnetpool found for IPv{version}");
+        }
+
+        if (id is null)
+        {
+            return null;
+        }
+
+        var found = await Sharing.VisibleTo(work.Db.GetTable<SubnetPoolRow>(), work.Db, caller).FirstOrDefaultAsync(pool => pool.Id == id, work.Cancellation) ?? throw NeutronErrors.SubnetPoolNotFound(id);
+        return body.Number("ip_version") is { } wanted && wanted != found.IpVersion
+            ? throw NeutronErrors.BadRequest("subnets", $"Cannot allocate IPv{wanted} subnet from IPv{found.IpVersion} subnet pool") : found;
+    }
+
+    private static async Task<Cidr> CidrOfAsync(Work work, Body body, SubnetPoolRow? pool, int version)
+    {
+        Cidr? wanted = body.HasValue("cidr") ? Cidr.Parse(body.Text("cidr")) : null;
+        if (pool is null)
+        {
+            return wanted ?? throw NeutronErrors.BadRequest("subnets", "a subnetpool must be specified in the absence of a cidr");
+        }
+
+        if (wanted is null && body.HasValue("allocation_pools"))
+        {
+            throw NeutronErrors.BadRequest("subnets", "allocation_pools allowed only for specific subnet requests.");
+        }
+
+        if (wanted is null && body.HasValue("gateway_ip") && Addresses.Read(body.Text("gateway_ip")).Version != version)
+        {
+            throw NeutronErrors.InvalidInput($"gateway_ip '{body.Text("gateway_ip")}' does not match the ip_version '{version}'");
+        }
+
+        return await SubnetPoolRules.TakeAsync(work, pool, body.ProjectId, wanted, body.Number("prefixlen"));
     }
 
     private void CheckLists(string id, Body body, int version)

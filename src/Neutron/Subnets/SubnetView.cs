@@ -3,5 +3,5 @@ using SharpStack.Neutron.Storage;
 
 namespace SharpStack.Neutron.Subnets;
 
-/// <summary>A subnet, and what its network says of who may see it.</summary>
-internal sealed record SubnetView(SubnetRow Row, string NetworkProjectId, bool IsShared, IReadOnlyList<string> Tags) : IResourceView<SubnetRow>;
+/// <summary>A subnet with what its network says of who may do what.</summary>
+internal sealed record SubnetView(SubnetRow Row, NetworkRow Network, IReadOnlyList<string> SharedWith, IReadOnlyList<string> Tags, bool IsShared) : IResourceView<SubnetRow>;

@@ -132,7 +132,7 @@ public sealed class M001Initial : ForwardOnlyMigration
     }
 
     /// <summary>What every resource of the API has.</summary>
-    private static FluentMigrator.Builders.Create.Table.ICreateTableColumnOptionOrWithColumnSyntax Standard(FluentMigrator.Builders.Create.Table.ICreateTableWithColumnOrSchemaOrDescriptionSyntax table) =>
+    internal static FluentMigrator.Builders.Create.Table.ICreateTableColumnOptionOrWithColumnSyntax Standard(FluentMigrator.Builders.Create.Table.ICreateTableWithColumnOrSchemaOrDescriptionSyntax table) =>
         table
             .WithColumn("id").AsString(Uuid).PrimaryKey()
             .WithColumn("project_id").AsString(255).NotNullable()

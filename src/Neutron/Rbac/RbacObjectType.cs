@@ -1,0 +1,89 @@
+using LinqToDB;
+using LinqToDB.Async;
+using SharpStack.Foundation;
+using SharpStack.Neutron.Api;
+using SharpStack.Neutron.Storage;
+
+namespace SharpStack.Neutron.Rbac;
+
+/// <summary>A kind of resource that RBAC policies can open, registered by its name: <c>network</c>, <c>qos_policy</c>.</summary>
+internal interface IRbacObjectType
+{
+    string Name { get; }
+
+    IReadOnlyList<string> Actions { get; }
+
+    /// <summary>Whose it is; throws the kind's own error where there is none.</summary>
+    Task<string> OwnerOfAsync(Work work, string id);
+
+    /// <summary>The projects that use it by leave of this action, the owner perhaps among them.</summary>
+    Task<List<string>> UsersAsync(Work work, string id, string action);
+
+    /// <summary>Its policies changed: what the row says of them is to be made true.</summary>
+    Task ChangedAsync(Work work, string id);
+}
+
+/// <param name="users">The projects that use one of them.</param>
+/// <param name="notFound">The error where an id is none of them.</param>
+/// <param name="changed">What else is to be made true, given all its policies.</param>
+internal sealed class RbacObjectType<TRow>(
+    string name, Func<Work, string, string, IQueryable<string>> users, Func<string, CloudException> notFound, IReadOnlyList<string>? actions = null, Action<TRow, IReadOnlyList<RbacPolicyRow>>? changed = null)
+    : IRbacObjectType
+    where TRow : ResourceRow, IShareableRow
+{
+    public string Name => name;
+
+    public IReadOnlyList<string> Actions { get; } = actions ?? [Sharing.AsShared];
+
+    public async Task<string> OwnerOfAsync(Work work, string id) =>
+        await work.Db.GetTable<TRow>().Where(row => row.Id == id).Select(row => row.ProjectId).FirstOrDefaultAsync(work.Cancellation) ?? throw notFound(id);
+
+    public Task<List<string>> UsersAsync(Work work, string id, string action) => users(work, id, action).Distinct().ToListAsync(work.Cancellation);
+
+    public async Task ChangedAsync(Work work, string id)
+    {
+        if (await work.Db.GetTable<TRow>().FirstOrDefaultAsync(row => row.Id == id, work.Cancellation) is not { } row)
+        {
+            return;
+        }
+
+        var policies = await work.Db.GetTable<RbacPolicyRow>().Where(policy => policy.ObjectId == id).ToListAsync(work.Cancellation);
+        row.Shared = policies.Exists(policy => policy is { Action: Sharing.AsShared, Target: Sharing.Everyone });
+        row.SharedSelectively = policies.Exists(policy => policy.Action == Sharing.AsShared && policy.Target != Sharing.Everyone);
+        changed?.Invoke(row, policies);
+        work.Bump(row);
+        await work.Db.UpdateAsync(row, token: work.Cancellation);
+    }
+}
+
+/// <summary>The kinds that this server knows.</summary>
+internal static class RbacObjectTypes
+{
+    public static IRbacObjectType Network { get; } = new RbacObjectType<NetworkRow>(
+        "network",
+        static (work, id, action) => action == Sharing.AsExternal
+            ? work.Db.GetTable<PortRow>().Where(port => port.NetworkId == id && port.DeviceOwner == "network:floatingip").Select(port => port.ProjectId)
+            : work.Db.GetTable<PortRow>().Where(port => port.NetworkId == id && !port.DeviceOwner.StartsWith("network:")).Select(port => port.ProjectId)
+                .Union(work.Db.GetTable<SubnetRow>().Where(subnet => subnet.NetworkId == id).Select(subnet => subnet.ProjectId)),
+        NeutronErrors.NetworkNotFound,
+        [Sharing.AsExternal, Sharing.AsShared],
+        static (row, policies) => row.External = policies.Any(policy => policy.Action == Sharing.AsExternal));
+
+    public static IRbacObjectType SubnetPool { get; } = new RbacObjectType<SubnetPoolRow>(
+        "subnetpool",
+        static (work, id, _) => work.Db.GetTable<SubnetRow>().Where(subnet => subnet.SubnetPoolId == id).Select(subnet => subnet.ProjectId),
+        NeutronErrors.SubnetPoolNotFound);
+
+    public static IRbacObjectType AddressScope { get; } = new RbacObjectType<AddressScopeRow>(
+        "address_scope",
+        static (work, id, _) => work.Db.GetTable<SubnetPoolRow>().Where(pool => pool.AddressScopeId == id).Select(pool => pool.ProjectId),
+        NeutronErrors.AddressScopeNotFound);
+
+    public static IRbacObjectType SecurityGroup { get; } = new RbacObjectType<SecurityGroupRow>(
+        "security_group",
+        static (work, id, _) => from bound in work.Db.GetTable<PortSecurityGroupRow>()
+                                where bound.SecurityGroupId == id
+                                join port in work.Db.GetTable<PortRow>() on bound.PortId equals port.Id
+                                select port.ProjectId,
+        NeutronErrors.SecurityGroupNotFound);
+}
