@@ -116,7 +116,7 @@ internal sealed class AgentQuestions(NeutronStore store, PortOperations operatio
         // What was deleted between two of these queries is left out; its hint is on the way.
         return [.. from row in rows
                    where networks.ContainsKey(row.NetworkId)
-                   let segment = segments[row.NetworkId].FirstOrDefault(segment => segment.Id == row.BoundSegmentId) ?? segments[row.NetworkId].FirstOrDefault()
+                   let segment = segments[row.NetworkId].FirstOrDefault(place => place.Id == row.BoundSegmentId) ?? segments[row.NetworkId].FirstOrDefault()
                    where segment is not null
                    select new DeviceDetails(
                        row.Id,

@@ -11,7 +11,7 @@ using SharpStack.Neutron.Storage;
 namespace SharpStack.Neutron.Agents;
 
 /// <summary>Answers the DHCP agents: the networks that are theirs, and a port of their own in each.</summary>
-internal sealed class DhcpQuestions(NeutronStore store, PortResource ports, IpAllocator ipam, PortOperations operations)
+internal sealed class DhcpQuestions(NeutronStore store, PortResource ports, IpAllocator ipam, PortOperations operations, NeutronOptions options)
 {
     public async Task<DhcpNetworksAnswer> GetNetworksAsync(DhcpNetworksRequest request, CancellationToken cancellationToken)
     {
@@ -144,7 +144,7 @@ internal sealed class DhcpQuestions(NeutronStore store, PortResource ports, IpAl
             row.Ipv6RaMode,
             row.Ipv6AddressMode);
 
-    private static DhcpPort PortOf(PortRow row, IEnumerable<IpAllocationRow> addresses) =>
+    private DhcpPort PortOf(PortRow row, IEnumerable<IpAllocationRow> addresses) =>
         new(
             row.Id,
             row.NetworkId,
@@ -153,7 +153,7 @@ internal sealed class DhcpQuestions(NeutronStore store, PortResource ports, IpAl
             row.DeviceOwner,
             row.DeviceId,
             [.. addresses.Select(ip => new DhcpAddress(ip.IpAddress, ip.SubnetId))],
-            null,
+            PortNames.GivenTo(row.DnsName, options.DnsDomain),
             JsonText.Read(row.ExtraDhcpOpts, static item => new ExtraDhcpOption(item.GetProperty("opt_name").GetString()!, item.GetProperty("opt_value").GetString(), item.GetProperty("ip_version").GetInt32())),
             row.Revision);
 }

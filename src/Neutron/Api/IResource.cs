@@ -21,7 +21,8 @@ internal interface IResource<TRow, TView>
     /// <summary><c>security_groups</c>; the path has hyphens.</summary>
     string Plural { get; }
 
-    string Path => Plural.Replace('_', '-');
+    /// <summary>Where the resource is found.</summary>
+    string Path => $"/v2.0/{Plural.Replace('_', '-')}";
 
     bool CanUpdate { get; }
 

@@ -30,7 +30,7 @@ internal sealed class ResourceRoutes<TRow, TView>(IResource<TRow, TView> resourc
 
     public void Map(ApiRoutes routes)
     {
-        var path = $"/v2.0/{resource.Path}";
+        var path = resource.Path;
         routes.Get(path, ListAsync).Policy(getRule);
         routes.Post(path, CreateAsync).Policy(Rules(createRule));
         routes.Get(path + "/{id}", ShowAsync).Policy(getRule);

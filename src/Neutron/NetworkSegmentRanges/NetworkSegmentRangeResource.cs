@@ -26,7 +26,7 @@ internal sealed class NetworkSegmentRangeResource(SegmentManager segments) : IRe
 
     public string Plural => "network_segment_ranges";
 
-    public string Path => Plural;
+    public string Path => "/v2.0/network_segment_ranges";
 
     public bool CanUpdate => true;
 

@@ -23,11 +23,14 @@ internal static class PortNames
                 $"Invalid input for dns_name. Reason: The dns_name passed is a FQDN. Its higher level labels must be equal to the dns_domain option in neutron.conf, that has been set to '{domain}'. It must also include one or more valid DNS labels to the left of '{domain}'.");
     }
 
-    /// <summary>Host and full name of an address.</summary>
+    /// <summary>The host name that a user gave; null where there is none, or the configuration has no domain for such names.</summary>
     /// <param name="configured"><c>dns_domain</c> of neutron.conf.</param>
+    public static string? GivenTo(string dnsName, string configured) => dnsName.Length > 0 && HasNames(configured) ? dnsName : null;
+
+    /// <summary>Host and full name of an address.</summary>
     public static (string HostName, string Fqdn) Of(string dnsName, string address, string configured)
     {
-        var host = dnsName.Length > 0 && HasNames(configured) ? dnsName : "host-" + address.Replace('.', '-').Replace(':', '-');
+        var host = GivenTo(dnsName, configured) ?? "host-" + address.Replace('.', '-').Replace(':', '-');
         return (host, configured.Length == 0 ? host : $"{host}.{configured.TrimEnd('.')}.");
     }
 
