@@ -90,7 +90,7 @@ internal sealed class NetworkResource(NeutronOptions options, SegmentManager seg
         var subnets = (await db.GetTable<SubnetRow>().WhereIn(row => row.NetworkId, ids).OrderBy(row => row.CreatedAt)
             .Select(row => new { row.NetworkId, row.Id, row.SegmentId, row.SubnetPoolId, row.IpVersion }).ToListAsync(cancellationToken)).ToLookup(row => row.NetworkId);
         var pools = subnets.SelectMany(network => network).Select(row => row.SubnetPoolId).OfType<string>().Distinct().ToList();
-        var scopes = pools.Count == 0 ? [] : await db.GetTable<SubnetPoolRow>().WhereIn(row => row.Id, pools).Where(row => row.AddressScopeId != null).ToDictionaryAsync(row => row.Id, row => row.AddressScopeId, cancellationToken);
+        var scopes = pools.Count == 0 ? new Dictionary<string, string?>() : await db.GetTable<SubnetPoolRow>().WhereIn(row => row.Id, pools).Where(row => row.AddressScopeId != null).ToDictionaryAsync(row => row.Id, row => row.AddressScopeId, cancellationToken);
         var targets = await Sharing.TargetsAsync(db, rows, cancellationToken);
         var places = (await db.GetTable<SegmentRow>().WhereIn(row => row.NetworkId, ids).OrderBy(row => row.SegmentIndex).ToListAsync(cancellationToken)).ToLookup(row => row.NetworkId);
         var zones = (await (from bound in db.GetTable<NetworkDhcpAgentRow>()

@@ -1,4 +1,5 @@
 using System.Text.Json;
+using LinqToDB;
 using LinqToDB.Async;
 using SharpStack.Foundation.Http;
 using SharpStack.Neutron.Api;
