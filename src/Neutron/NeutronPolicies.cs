@@ -42,6 +42,7 @@ internal static class NeutronPolicies
         Base("admin_owner_or_sg_owner", "rule:owner or rule:admin_or_sg_owner"),
         Base("external", "field:networks:router:external=True"),
         Base("shared_address_scopes", "field:address_scopes:shared=True"),
+        Base("shared_security_group", "field:security_groups:shared=True"),
         Base("shared_subnetpools", "field:subnetpools:shared=True"),
         Base("restrict_wildcard", $"({NoWildcard}) or {Admin}"),
         Base("admin_or_data_plane_int", "rule:context_is_admin or role:data_plane_integrator"),
@@ -116,7 +117,7 @@ internal static class NeutronPolicies
         Rule("delete_rbac_policy", AdminOrMember, AdminOrOwner),
 
         Rule("create_security_group", AdminOrMember, AdminOrOwner),
-        Rule("get_security_group", AdminOrReader, Any),
+        Rule("get_security_group", $"{AdminOrReader} or rule:shared_security_group", Any),
         Rule("update_security_group", AdminOrMember, AdminOrOwner),
         Rule("delete_security_group", AdminOrMember, AdminOrOwner),
         Rule("create_security_group_rule", AdminOrMember, AdminOrOwner),

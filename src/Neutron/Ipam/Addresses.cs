@@ -83,7 +83,7 @@ internal readonly record struct Cidr(UInt128 First, int PrefixLength, int Versio
 
     public UInt128 Size => PrefixLength == 0 && Version == 6 ? UInt128.MaxValue : UInt128.One << (Bits - PrefixLength);
 
-    public UInt128 Last => First + (Size - 1);
+    public UInt128 Last => PrefixLength == 0 && Version == 6 ? UInt128.MaxValue : First + (Size - 1);
 
     /// <summary>The first address that a host may have: behind the network's own.</summary>
     public UInt128 FirstHost => PrefixLength >= Bits - 1 && Version == 4 ? First : First + 1;
