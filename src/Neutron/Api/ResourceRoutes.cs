@@ -32,11 +32,11 @@ internal sealed class ResourceRoutes<TRow, TView>(IResource<TRow, TView> resourc
     {
         var path = resource.Path;
         routes.Get(path, ListAsync).Policy(getRule);
-        routes.Post(path, CreateAsync).Policy(Rules(createRule));
+        routes.Post(path, CreateAsync).Policy(Rules(createRule, static attribute => attribute.Post));
         routes.Get(path + "/{id}", ShowAsync).Policy(getRule);
         if (resource.CanUpdate)
         {
-            routes.Put(path + "/{id}", UpdateAsync).Policy(Rules(updateRule));
+            routes.Put(path + "/{id}", UpdateAsync).Policy(Rules(updateRule, static attribute => attribute.Put));
         }
 
         routes.Delete(path + "/{id}", DeleteAsync).Policy(deleteRule);
@@ -57,7 +57,7 @@ internal sealed class ResourceRoutes<TRow, TView>(IResource<TRow, TView> resourc
         });
     }
 
-    private string[] Rules(string rule) => [rule, .. resource.Attributes.Where(attribute => attribute.Enforced).Select(attribute => $"{rule}:{attribute.Name}")];
+    private string[] Rules(string rule, Func<ResourceAttribute<TRow, TView>, bool> isTaken) => [rule, .. resource.Attributes.Where(attribute => attribute.Enforced && isTaken(attribute)).Select(attribute => $"{rule}:{attribute.Name}")];
 
     private async Task ListAsync(ApiContext context)
     {

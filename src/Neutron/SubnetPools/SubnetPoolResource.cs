@@ -221,10 +221,10 @@ internal sealed class SubnetPoolResource(QuotaEngine quotas) : IResource<SubnetP
         return subnets;
     }
 
-    private static Task WriteAsync(Work work, SubnetPoolRow row)
+    private static async Task WriteAsync(Work work, SubnetPoolRow row)
     {
         work.Bump(row);
-        return work.Db.UpdateAsync(row, token: work.Cancellation);
+        await work.Db.UpdateAsync(row, token: work.Cancellation);
     }
 
     private static async Task CheckDefaultAsync(Work work, SubnetPoolRow row)
