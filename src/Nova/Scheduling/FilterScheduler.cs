@@ -11,6 +11,7 @@ internal sealed class FilterScheduler : IScheduler
     private readonly CandidateClient candidates;
     private readonly IHostStates hosts;
     private readonly AggregateRestrictions restrictions;
+    private readonly HostChoices choices;
     private readonly IHostFilter[] filters;
     private readonly IHostWeigher[] weighers;
     private readonly int limit;
@@ -18,11 +19,12 @@ internal sealed class FilterScheduler : IScheduler
     private readonly int subset;
     private readonly bool shuffle;
 
-    public FilterScheduler(CandidateClient candidates, IHostStates hosts, AggregateRestrictions restrictions, IEnumerable<IHostFilter> filters, IEnumerable<IHostWeigher> weighers, ServiceConfig config)
+    public FilterScheduler(CandidateClient candidates, IHostStates hosts, AggregateRestrictions restrictions, HostChoices choices, IEnumerable<IHostFilter> filters, IEnumerable<IHostWeigher> weighers, ServiceConfig config)
     {
         this.candidates = candidates;
         this.hosts = hosts;
         this.restrictions = restrictions;
+        this.choices = choices;
         this.filters = Enabled(filters, config.Get(SchedulerOptions.EnabledFilters));
         this.weighers = Enabled(weighers, config.Get(SchedulerOptions.WeightClasses));
         limit = config.Get(SchedulerOptions.MaxPlacementResults);
@@ -35,6 +37,7 @@ internal sealed class FilterScheduler : IScheduler
     {
         var request = ResourceRequest.Of(spec);
         await restrictions.ApplyAsync(spec, request, cancellationToken);
+        var open = await choices.ReadAsync(cancellationToken);
         // The one host asked for must not fall behind the limit.
         var proposed = await ProposeAsync(request, spec.ForcedHost is null && spec.ForcedNode is null ? limit : null, cancellationToken);
         if (proposed.Count == 0)
@@ -43,15 +46,16 @@ internal sealed class FilterScheduler : IScheduler
         }
 
         var states = await StatesAsync(proposed, cancellationToken);
-        var passed = Filter(states, spec, out var removed);
-        if (passed.Count == 0)
-        {
-            throw new NoValidHostException($"No valid host was found. {Report(states.Count, removed)}");
-        }
-
-        var ranked = Rank(passed, spec);
-        var chosen = ranked.Take(attempts).Select(host => new Destination(host.State.Host, host.State.Node, host.State.ComputeNodeId, host.Candidate.Allocations)).ToList();
-        return new SchedulerChoice(chosen[0], chosen[1..]);
+        var ranked = Rank(states, open, spec);
+        return await choices.WriteAsync(
+            open,
+            now =>
+            {
+                var best = ReferenceEquals(now, open) ? ranked : Rank(states, now, spec);
+                var chosen = best.Take(attempts).Select(host => new Destination(host.State.Host, host.State.Node, host.State.ComputeNodeId, host.Candidate.Allocations)).ToList();
+                return (new SchedulerChoice(chosen[0], chosen[1..]), ChoiceOf(spec, best[0]));
+            },
+            cancellationToken);
     }
 
     private static IHostFilter[] Enabled(IEnumerable<IHostFilter> all, IReadOnlyList<string> names)
@@ -101,6 +105,74 @@ internal sealed class FilterScheduler : IScheduler
         MemoryMbUsed = (int)capacities.GetValueOrDefault("MEMORY_MB").Used,
         LocalGbUsed = (int)capacities.GetValueOrDefault("DISK_GB").Used,
     };
+
+    /// <summary>The hosts that pass, best first.</summary>
+    /// <exception cref="NoValidHostException">None passes.</exception>
+    private List<Host> Rank(List<Host> states, OpenChoices open, RequestSpec spec)
+    {
+        var expected = Expect(states, open, spec);
+        var passed = Filter(expected, spec, out var removed);
+        if (passed.Count == 0 && !ReferenceEquals(expected, states))
+        {
+            // What is only on its way may yet go elsewhere: nobody is refused for it.
+            passed = Filter(states, spec, out removed);
+        }
+
+        return passed.Count == 0 ? throw new NoValidHostException($"No valid host was found. {Report(states.Count, removed)}") : Weigh(passed, spec);
+    }
+
+    /// <summary>The hosts as they will be when what was chosen for others is there.</summary>
+    private static List<Host> Expect(List<Host> states, OpenChoices open, RequestSpec spec)
+    {
+        var coming = open.Recent.Where(choice => choice.InstanceId != spec.InstanceId).ToLookup(choice => choice.ComputeNodeId);
+        return coming.Count == 0 ? states : states.ConvertAll(host =>
+        {
+            // From the oldest on that Placement may not know yet; what came before it does.
+            var choices = coming[host.State.ComputeNodeId].SkipWhile(choice => !open.Unsettled.Contains(choice.InstanceId)).ToList();
+            if (choices.Count == 0)
+            {
+                return host;
+            }
+
+            var state = host.State;
+            var unsettled = choices.Where(choice => open.Unsettled.Contains(choice.InstanceId)).ToList();
+            var arriving = unsettled.Select(choice => choice.InstanceId).Where(id => !state.InstanceIds.Contains(id)).ToList();
+            return host with
+            {
+                State = state with
+                {
+                    VcpusUsed = Amount(state.VcpusUsed, choice => choice.VcpusBefore, choice => choice.Vcpus),
+                    MemoryMbUsed = Amount(state.MemoryMbUsed, choice => choice.MemoryMbBefore, choice => choice.MemoryMb),
+                    LocalGbUsed = Amount(state.LocalGbUsed, choice => choice.LocalGbBefore, choice => choice.LocalGb),
+                    InstanceCount = state.InstanceCount + arriving.Count,
+                    BusyInstanceCount = state.BusyInstanceCount + arriving.Count,
+                    InstanceIds = [.. state.InstanceIds, .. arriving],
+                },
+            };
+
+            // Placement's amount has some of the unsettled ones and does not say which; what was there before the oldest of them, and all since, says how much it will be.
+            int Amount(int claimed, Func<HostChoiceRow, long> before, Func<HostChoiceRow, long> asked) =>
+                (int)Math.Clamp(before(choices[0]) + choices.Sum(asked), claimed, claimed + unsettled.Sum(asked));
+        });
+    }
+
+    private static HostChoiceRow ChoiceOf(RequestSpec spec, Host host)
+    {
+        return new HostChoiceRow
+        {
+            InstanceId = spec.InstanceId,
+            ComputeNodeId = host.State.ComputeNodeId,
+            Vcpus = Asked("VCPU") + Asked("PCPU"),
+            MemoryMb = Asked("MEMORY_MB"),
+            LocalGb = Asked("DISK_GB"),
+            VcpusBefore = host.State.VcpusUsed,
+            MemoryMbBefore = host.State.MemoryMbUsed,
+            LocalGbBefore = host.State.LocalGbUsed,
+        };
+
+        // A disk that several hosts share is not this one's.
+        long Asked(string resource) => host.Candidate.Capacities.ContainsKey(resource) ? host.Candidate.Allocations.Values.Sum(amounts => amounts.GetValueOrDefault(resource)) : 0;
+    }
 
     private List<Host> Filter(List<Host> all, RequestSpec spec, out List<Removal> removed)
     {
@@ -152,7 +224,7 @@ internal sealed class FilterScheduler : IScheduler
     private static string Shown(List<string> names) =>
         names.Count <= 5 ? string.Join(", ", names) : $"{string.Join(", ", names.Take(5))} and {names.Count - 5} more";
 
-    private List<Host> Rank(List<Host> passed, RequestSpec spec)
+    private List<Host> Weigh(List<Host> passed, RequestSpec spec)
     {
         var weights = new double[passed.Count];
         foreach (var weigher in weighers)

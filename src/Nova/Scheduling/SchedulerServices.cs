@@ -3,6 +3,7 @@ using SharpStack.Foundation.Configuration;
 using SharpStack.Foundation.Identity;
 using SharpStack.Nova.Scheduling.Filters;
 using SharpStack.Nova.Scheduling.Weighers;
+using SharpStack.Nova.Storage;
 
 namespace SharpStack.Nova.Scheduling;
 
@@ -37,11 +38,13 @@ internal static class SchedulerServices
         AddWeigher("IoOpsWeigher", SchedulerOptions.IoOpsMultiplier, static (host, _) => host.BusyInstanceCount);
         AddWeigher("ServerGroupSoftAffinityWeigher", SchedulerOptions.SoftAffinityMultiplier, static (host, spec) => Members(host, spec, "soft-affinity"));
         AddWeigher("ServerGroupSoftAntiAffinityWeigher", SchedulerOptions.SoftAntiAffinityMultiplier, static (host, spec) => -Members(host, spec, "soft-anti-affinity"));
+        services.AddSingleton(provider => new HostChoices(provider.GetRequiredService<NovaStore>()));
         services.AddSingleton(provider => new CandidateClient(provider.GetRequiredService<ServiceClients>(), config));
         services.AddSingleton<IScheduler>(provider => new FilterScheduler(
             provider.GetRequiredService<CandidateClient>(),
             provider.GetRequiredService<IHostStates>(),
             provider.GetRequiredService<AggregateRestrictions>(),
+            provider.GetRequiredService<HostChoices>(),
             provider.GetServices<IHostFilter>(),
             provider.GetServices<IHostWeigher>(),
             config));

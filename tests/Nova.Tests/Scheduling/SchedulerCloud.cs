@@ -2,14 +2,16 @@ using System.Text.Json;
 using Microsoft.Extensions.DependencyInjection;
 using SharpStack.Foundation.Configuration;
 using SharpStack.Foundation.Hosting;
+using SharpStack.Foundation.Storage;
 using SharpStack.Keystone;
 using SharpStack.Nova.Scheduling;
+using SharpStack.Nova.Storage;
 using SharpStack.Placement;
 using SharpStack.TestKit;
 
 namespace SharpStack.Nova.Tests.Scheduling;
 
-/// <summary>The scheduler with a real Placement and a real Keystone; only Nova's own table of hosts is given by the test.</summary>
+/// <summary>The scheduler with a real Placement, a real Keystone and Nova's database; only the table of hosts is given by the test.</summary>
 internal sealed class SchedulerCloud : IAsyncDisposable
 {
     private const string Identity = "http://127.0.0.1:5000/v3";
@@ -19,16 +21,19 @@ internal sealed class SchedulerCloud : IAsyncDisposable
     private readonly TestClient placement;
     private readonly HostTable table;
 
-    private SchedulerCloud(TestCloud cloud, TestClient placement)
+    private SchedulerCloud(TestCloud cloud, HostTable table, TestClient placement)
     {
         this.cloud = cloud;
+        this.table = table;
         this.placement = placement;
-        table = cloud.Get<HostTable>();
     }
 
     public IScheduler Scheduler => cloud.Get<IScheduler>();
 
-    public static async Task<SchedulerCloud> StartAsync(params (string Group, string Name, string Value)[] settings)
+    public static Task<SchedulerCloud> StartAsync(params (string Group, string Name, string Value)[] settings) => StartAsync(TimeProvider.System, null, settings);
+
+    /// <param name="other">The cloud of which this is to be a second process; null for none.</param>
+    public static async Task<SchedulerCloud> StartAsync(TimeProvider time, SchedulerCloud? other, params (string Group, string Name, string Value)[] settings)
     {
         (string, string, string, string)[] nova =
         [
@@ -39,7 +44,9 @@ internal sealed class SchedulerCloud : IAsyncDisposable
             ("placement", "keystone_authtoken", "username", "placement"),
             .. settings.Select(setting => ("nova", setting.Group, setting.Name, setting.Value)),
         ];
-        var cloud = await TestCloud.StartAsync([new KeystoneModule(), new PlacementModule(), new SchedulerModule()], nova, keystone: true);
+        var table = other?.table ?? new HostTable();
+        var cloud = await TestCloud.StartAsync(
+            [new KeystoneModule(), new PlacementModule(), new SchedulerModule(table)], nova, other?.cloud.Data, time, keystone: true, keepsData: other is not null);
         var bootstrap = cloud.Get<KeystoneBootstrap>();
         await bootstrap.RunAsync(new BootstrapSettings("admin-secret") { PublicUrl = Identity, InternalUrl = Identity, AdminUrl = Identity }, TestContext.Current.CancellationToken);
         await bootstrap.RegisterServicesAsync(
@@ -52,7 +59,7 @@ internal sealed class SchedulerCloud : IAsyncDisposable
             {"auth": {"identity": {"methods": ["password"], "password": {"user": {"name": "admin", "domain": {"id": "default"}, "password": "admin-secret"}}},
              "scope": {"project": {"name": "admin", "domain": {"id": "default"}}}}}
             """)).Expect(201).Headers.GetValues("X-Subject-Token").Single();
-        return new SchedulerCloud(cloud, cloud.Client("placement-api", token, "placement 1.39"));
+        return new SchedulerCloud(cloud, table, cloud.Client("placement-api", token, "placement 1.39"));
     }
 
     /// <summary>A host with VCPU (ratio 16), MEMORY_MB (reserved 512, ratio 1.5) and DISK_GB (ratio 1).</summary>
@@ -149,16 +156,17 @@ internal sealed class SchedulerCloud : IAsyncDisposable
             Task.FromResult<IReadOnlyList<HostState>>([.. states.Where(state => computeNodeIds.Contains(state.ComputeNodeId))]);
     }
 
-    private sealed class SchedulerModule : IServiceModule
+    private sealed class SchedulerModule(HostTable table) : IServiceModule
     {
         public IReadOnlyList<string> Services => ["nova-scheduler"];
 
-        public IEnumerable<(string Config, ConfigOption Option)> Options => [];
+        public IEnumerable<(string Config, ConfigOption Option)> Options => DatabaseOptions.All.Select(option => ("nova", option));
 
         public void Register(ModuleContext context)
         {
-            context.Services.AddSingleton<HostTable>();
-            context.Services.AddSingleton<IHostStates>(services => services.GetRequiredService<HostTable>());
+            DatabaseOptions.Register<NovaModule>(context, context.Config("nova"), typeof(M0001Nova).Namespace!);
+            context.Services.AddSingleton(provider => new NovaStore(provider.GetRequiredKeyedService<ServiceDatabase>("nova"), provider.GetRequiredService<TimeProvider>()));
+            context.Services.AddSingleton<IHostStates>(table);
             context.Services.AddScheduler(context.Config("nova"));
         }
     }
