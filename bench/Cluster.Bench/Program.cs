@@ -21,6 +21,7 @@ Console.WriteLine();
 Console.WriteLine("| cluster | hosts | boots/s | messages/boot | database round trips/boot | memory of all processes |");
 Console.WriteLine("| --- | ---: | ---: | ---: | ---: | ---: |");
 var memory = new List<string>();
+var parts = new List<string>();
 foreach (var hosts in sizes)
 {
     foreach (var together in new[] { true, false })
@@ -35,10 +36,12 @@ foreach (var hosts in sizes)
         var watch = Stopwatch.StartNew();
         await BootAsync(cluster, boots);
         var rate = boots / watch.Elapsed.TotalSeconds;
-        var after = await Counters.ReadAsync(cluster, http);
+        var each = (await Counters.ReadAsync(cluster, http)).Per(boots, before);
+        var name = together ? "one process, SQLite" : $"{cluster.Processes.Count} processes, RabbitMQ, PostgreSQL";
         Console.WriteLine(string.Create(
             CultureInfo.InvariantCulture,
-            $"| {(together ? "one process, SQLite" : $"{cluster.Processes.Count} processes, RabbitMQ, PostgreSQL")} | {hosts} | {rate:0.0} | {(after.Messages - before.Messages) / boots:0.0} | {(after.RoundTrips - before.RoundTrips) / boots:0.0} | {cluster.Processes.Values.Sum(process => process.ResidentBytes) >> 20} MiB |"));
+            $"| {name} | {hosts} | {rate:0.0} | {each.Messages.Values.Sum():0.0} | {each.RoundTrips.Values.Sum():0.0} | {cluster.Processes.Values.Sum(process => process.ResidentBytes) >> 20} MiB |"));
+        parts.Add($"{name}, {hosts} hosts, each boot\n  messages: {Counters.Parts(each.Messages)}\n  round trips: {Counters.Parts(each.RoundTrips)}");
         if (!together)
         {
             memory.Add($"| {hosts} | {string.Join(" | ", cluster.Processes.Values.Select(process => $"{process.ResidentBytes >> 20} MiB"))} |");
@@ -50,6 +53,8 @@ Console.WriteLine();
 Console.WriteLine($"| hosts in one process | {string.Join(" | ", ServedCluster.ControllerServices)} | the hosts' process |");
 Console.WriteLine($"| ---: |{string.Concat(Enumerable.Repeat(" ---: |", ServedCluster.ControllerServices.Length + 1))}");
 memory.ForEach(Console.WriteLine);
+Console.WriteLine();
+parts.ForEach(Console.WriteLine);
 return 0;
 
 static async Task BootAsync(ServedCluster cluster, int count)

@@ -118,10 +118,11 @@ public sealed class LabCluster
             machine.Say("schemas, first users and catalogue are made");
         }
 
-        await AwaitEngineAsync(controller, "rabbitmq", cancellationToken);
+        // The services look for the broker themselves: it takes its time, most of it on one processor.
         await hosts;
         var counts = await Task.WhenAll(Lab.Nodes.Select(node => StartMissingAsync(node, ServiceGroup.Cloud, cancellationToken)));
         machine.Say($"{counts.Sum()} services started");
+        await AwaitEngineAsync(controller, "rabbitmq", cancellationToken);
     }
 
     /// <summary>Starts a node again, or one service.</summary>

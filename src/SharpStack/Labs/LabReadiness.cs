@@ -10,6 +10,9 @@ internal sealed class LabReadiness(LabSession session, TimeProvider time)
 {
     private static readonly TimeSpan Bound = TimeSpan.FromMinutes(4);
 
+    // Each look asks four services, which have better things to do while they start.
+    private static readonly TimeSpan Step = TimeSpan.FromMilliseconds(500);
+
     // These report to nova-conductor; agents report to neutron-server.
     private static readonly string[] ComputeServices = ["nova-conductor", "nova-scheduler", "nova-compute"];
 
@@ -35,7 +38,8 @@ internal sealed class LabReadiness(LabSession session, TimeProvider time)
             },
             Bound,
             time,
-            cancellationToken))
+            cancellationToken,
+            Step))
         {
             throw new CommandException($"not up within {Bound.TotalSeconds} s: {string.Join(", ", missing)}; see 'sharpstack lab status' and 'sharpstack lab logs NODE SERVICE'");
         }
