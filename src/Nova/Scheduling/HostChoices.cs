@@ -71,8 +71,11 @@ internal sealed class HostChoices(NovaStore store) : IDisposable
         var all =
             from choice in table
             from instance in session.Instances.LeftJoin(instance => instance.Uuid == choice.InstanceId)
-            where choice.ChosenAt >= since
-            select new { Choice = choice, IsOpen = instance.Uuid == null || (instance.Host == null && instance.DeletedAt == null && instance.VmState == VmStates.Building) };
+            select new
+            {
+                Choice = choice,
+                IsOpen = choice.ChosenAt >= since && (instance.Uuid == null || (instance.Host == null && instance.DeletedAt == null && instance.VmState == VmStates.Building)),
+            };
         var rows = await all
             .Where(row => row.Choice.Id >= all.Where(open => open.IsOpen).Min(open => (long?)open.Choice.Id) || row.Choice.Id == table.Max(choice => (long?)choice.Id))
             .OrderBy(row => row.Choice.Id)
