@@ -9,10 +9,10 @@ namespace SharpStack.Cluster.Bench;
 /// <param name="RoundTrips">To the databases and back, by process and database.</param>
 internal sealed partial record Counters(IReadOnlyDictionary<string, double> Messages, IReadOnlyDictionary<string, double> RoundTrips)
 {
-    [GeneratedRegex("""^\w*_(bus_sent|database_round_trips)\{(.*)\} (\S+)""")]
+    [GeneratedRegex(@"^\w*_(bus_sent|database_round_trips)\{(.*)\} (\S+)")]
     private static partial Regex Sample { get; }
 
-    [GeneratedRegex("""(\w+)="([^"]*)\"""")]
+    [GeneratedRegex(@"(\w+)=""([^""]*)""")]
     private static partial Regex Label { get; }
 
     public static async Task<Counters> ReadAsync(ServedCluster cluster, HttpClient http)
