@@ -57,7 +57,7 @@ public sealed class MetricsPageTests
             if (line.Split(' ', 4) is ["#", "HELP", _, var meaning])
             {
                 // The exporter puts the unit before it and the instrument's type in the program after it.
-                help = Regex.Replace(Regex.Replace(meaning, @" \(\w+`1\)$", ""), @"^\(\w+\) ", "");
+                help = Regex.Replace(Regex.Replace(meaning, @" \(\w+`1\)$", ""), @"^\([^)]*\) ", "");
             }
             else if (line.Split(' ') is ["#", "TYPE", var name, var type])
             {
