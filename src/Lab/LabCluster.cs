@@ -118,11 +118,12 @@ public sealed class LabCluster
             machine.Say("schemas, first users and catalogue are made");
         }
 
-        // The services look for the broker themselves: it takes its time, most of it on one processor.
+        // The broker takes its time, most of it on one processor: those that all others ask and that need no broker have the other one meanwhile.
+        var first = await StartMissingAsync(controller, ServiceGroup.Cloud, cancellationToken, service => !service.NeedsBroker);
+        await AwaitEngineAsync(controller, "rabbitmq", cancellationToken);
         await hosts;
         var counts = await Task.WhenAll(Lab.Nodes.Select(node => StartMissingAsync(node, ServiceGroup.Cloud, cancellationToken)));
-        machine.Say($"{counts.Sum()} services started");
-        await AwaitEngineAsync(controller, "rabbitmq", cancellationToken);
+        machine.Say($"{first + counts.Sum()} services started");
     }
 
     /// <summary>Starts a node again, or one service.</summary>
@@ -288,10 +289,10 @@ public sealed class LabCluster
         return started;
     }
 
-    private async Task<int> StartMissingAsync(LabNode node, ServiceGroup group, CancellationToken cancellationToken)
+    private async Task<int> StartMissingAsync(LabNode node, ServiceGroup group, CancellationToken cancellationToken, Func<NodeService, bool>? which = null)
     {
         var running = new LabProcesses(layout).ServicesOf(node.Name);
-        var missing = services.Of(node).Where(service => service.Group == group && !running.ContainsKey(service.Name)).ToArray();
+        var missing = services.Of(node).Where(service => service.Group == group && !running.ContainsKey(service.Name) && which?.Invoke(service) != false).ToArray();
         foreach (var service in missing)
         {
             await this[node.Name].StartAsync(service, cancellationToken);

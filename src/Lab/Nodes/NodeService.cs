@@ -28,5 +28,8 @@ public sealed record NodeService(string Name, ServiceGroup Group, IReadOnlyList<
     /// <summary>Whether its children are it too, and end with it; the children of others outlive them (virtual machines, DHCP servers).</summary>
     public bool OwnsChildren { get; init; }
 
+    /// <summary>Whether it speaks with others by messages.</summary>
+    public bool NeedsBroker { get; init; }
+
     internal IReadOnlyList<string> Line => Prepare is null ? Command : ["sh", "-ec", Prepare + "\nexec \"$@\"", Name, .. Command];
 }

@@ -56,6 +56,7 @@ public sealed class NodeServices
                 [.. Runtime, program.Path, "serve", entry.Service, .. entry.Files.SelectMany(file => new[] { "--config-file", file })])
             {
                 Port = entry.Port,
+                NeedsBroker = entry.Service is not ("keystone" or "glance-api" or "placement-api"),
             }),
     ];
 
