@@ -1,5 +1,7 @@
 using Microsoft.Extensions.Time.Testing;
 using SharpStack.Nova.Scheduling;
+using SharpStack.Nova.Servers;
+using SharpStack.Nova.Storage;
 
 namespace SharpStack.Nova.Tests.Scheduling;
 
@@ -49,6 +51,26 @@ public sealed class HostChoicesTests
         Assert.Equal("a", await ChooseAsync(cloud, Spec()));
         time.Advance(TimeSpan.FromSeconds(11));
         Assert.Equal("a", await ChooseAsync(cloud, Spec()));
+    }
+
+    [Fact]
+    public async Task A_choice_counts_until_its_instance_has_a_host_or_none_to_come()
+    {
+        await using var cloud = await SchedulerCloud.StartAsync();
+        await cloud.HostAsync("a");
+        await cloud.HostAsync("b");
+        foreach (var settle in (Action<InstanceRow>[])[row => row.Host = "a", row => row.VmState = VmStates.Error, row => row.DeletedAt = 1])
+        {
+            var spec = Spec();
+            await cloud.InstanceAsync(spec.InstanceId);
+            Assert.Equal("a", await ChooseAsync(cloud, spec));
+            await cloud.ChangeAsync(spec.InstanceId, settle);
+        }
+
+        var building = Spec();
+        await cloud.InstanceAsync(building.InstanceId);
+        Assert.Equal("a", await ChooseAsync(cloud, building));
+        Assert.Equal("b", await ChooseAsync(cloud, Spec()));
     }
 
     [Fact]

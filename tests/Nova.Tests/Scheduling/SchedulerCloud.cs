@@ -1,10 +1,12 @@
 using System.Text.Json;
+using LinqToDB;
 using Microsoft.Extensions.DependencyInjection;
 using SharpStack.Foundation.Configuration;
 using SharpStack.Foundation.Hosting;
 using SharpStack.Foundation.Storage;
 using SharpStack.Keystone;
 using SharpStack.Nova.Scheduling;
+using SharpStack.Nova.Servers;
 using SharpStack.Nova.Storage;
 using SharpStack.Placement;
 using SharpStack.TestKit;
@@ -120,6 +122,25 @@ internal sealed class SchedulerCloud : IAsyncDisposable
 
         return id;
     }
+
+    /// <summary>An instance that is being built, in Nova's database.</summary>
+    public Task InstanceAsync(string id) => cloud.Get<NovaStore>().WriteAsync(
+        session => session.Db.InsertAsync(
+            new InstanceRow
+            {
+                Uuid = id, ProjectId = "p", UserId = "u", Name = "server", Hostname = "server", ReservationId = "r-1", FlavorId = "1", FlavorName = "m1.nano", VmState = VmStates.Building,
+            },
+            token: TestContext.Current.CancellationToken),
+        TestContext.Current.CancellationToken);
+
+    public Task ChangeAsync(string id, Action<InstanceRow> change) => cloud.Get<NovaStore>().ChangeAsync(
+        id,
+        row =>
+        {
+            change(row);
+            return true;
+        },
+        TestContext.Current.CancellationToken);
 
     /// <summary>Claims what was chosen, as the conductor does.</summary>
     public async Task<int> ClaimAsync(Destination destination)
