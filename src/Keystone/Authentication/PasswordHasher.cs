@@ -1,31 +1,45 @@
+using System.Collections.Concurrent;
+using System.Runtime.InteropServices;
 using System.Text;
-using System.Threading.Channels;
 using SharpStack.Foundation;
 
 namespace SharpStack.Keystone.Authentication;
 
 /// <summary>
-/// bcrypt on threads of its own, as many as there are cores: a flood of log-ins queues here and takes no thread from the requests that only
-/// show a token. Passwords beyond bcrypt's 72 bytes are cut, as Keystone does.
+/// bcrypt on threads of its own, as many as there are cores: a flood of log-ins queues here, takes no thread from the requests that only
+/// show a token, and gives way to them on the processor. Passwords beyond bcrypt's 72 bytes are cut, as Keystone does.
 /// </summary>
-internal sealed class PasswordHasher : IDisposable
+internal sealed partial class PasswordHasher : IDisposable
 {
     private const int Significant = 72;
     private const int LongestQueue = 2_000;
 
-    private readonly Channel<Action> queue = Channel.CreateBounded<Action>(new BoundedChannelOptions(LongestQueue) { FullMode = BoundedChannelFullMode.Wait });
+    // A tenth of what other threads get, where they want it all; what a log-in may still wait for where the machine's guests are busy.
+    private const int Niceness = 10;
+
+    private readonly BlockingCollection<Job> queue = new(LongestQueue);
+    private readonly BlockingCollection<Job> done = [];
     private readonly int rounds;
+    private int working = Environment.ProcessorCount;
     private readonly Lazy<string> decoy;
+    private long comparisons;
 
     public PasswordHasher(int rounds)
     {
         this.rounds = rounds;
         decoy = new(() => BCrypt.Net.BCrypt.HashPassword(Guid.NewGuid().ToString("N"), Salt()));
-        for (var i = 0; i < Environment.ProcessorCount; i++)
+        for (var i = working; i > 0; i--)
         {
             new Thread(Work) { IsBackground = true, Name = "password hashing" }.Start();
         }
+        new Thread(Tell) { IsBackground = true, Name = "password results" }.Start();
     }
+
+    /// <summary>How many passwords were compared with a hash, right or wrong.</summary>
+    public long Comparisons => Interlocked.Read(ref comparisons);
+
+    /// <summary>What a password is compared with where there is no hash.</summary>
+    public string Decoy => decoy.Value;
 
     public Task<string> HashAsync(string password, CancellationToken cancellationToken) =>
         QueueAsync(() => BCrypt.Net.BCrypt.HashPassword(Cut(password), Salt()), cancellationToken);
@@ -35,9 +49,10 @@ internal sealed class PasswordHasher : IDisposable
         QueueAsync(
             () =>
             {
+                Interlocked.Increment(ref comparisons);
                 try
                 {
-                    return BCrypt.Net.BCrypt.Verify(Cut(password), hash is { Length: > 0 } ? hash : decoy.Value) && hash is { Length: > 0 };
+                    return BCrypt.Net.BCrypt.Verify(Cut(password), hash is { Length: > 0 } ? hash : Decoy) && hash is { Length: > 0 };
                 }
                 catch (BCrypt.Net.SaltParseException)
                 {
@@ -46,7 +61,8 @@ internal sealed class PasswordHasher : IDisposable
             },
             cancellationToken);
 
-    public void Dispose() => queue.Writer.TryComplete();
+    /// <summary>What is queued is still done.</summary>
+    public void Dispose() => queue.CompleteAdding();
 
     private string Salt() => BCrypt.Net.BCrypt.GenerateSalt(rounds, 'b');
 
@@ -73,34 +89,82 @@ internal sealed class PasswordHasher : IDisposable
 
     private Task<T> QueueAsync<T>(Func<T> work, CancellationToken cancellationToken)
     {
-        var result = new TaskCompletionSource<T>(TaskCreationOptions.RunContinuationsAsynchronously);
-        var queued = queue.Writer.TryWrite(() =>
-        {
-            if (cancellationToken.IsCancellationRequested)
-            {
-                // The client left while the password waited: nobody needs the answer.
-                result.TrySetCanceled(cancellationToken);
-                return;
-            }
-            try
-            {
-                result.TrySetResult(work());
-            }
-            catch (Exception failure)
-            {
-                result.TrySetException(failure);
-            }
-        });
-        return queued ? result.Task : throw CloudException.Unavailable("Too many passwords wait to be checked: try again in some seconds.");
+        var job = new Job<T>(work, cancellationToken);
+        return queue.TryAdd(job) ? job.Result : throw CloudException.Unavailable("Too many passwords wait to be checked: try again in some seconds.");
     }
 
     private void Work()
     {
-        while (queue.Reader.WaitToReadAsync().AsTask().GetAwaiter().GetResult())
+        // Of this thread alone (0), which is what a process is to Linux's setpriority. Where it is refused, all is fair instead.
+        _ = SetPriority(0, 0, Niceness);
+        foreach (var job in queue.GetConsumingEnumerable())
         {
-            while (queue.Reader.TryRead(out var work))
+            job.Run();
+            done.Add(job);
+        }
+        if (Interlocked.Decrement(ref working) == 0)
+        {
+            done.CompleteAdding();
+        }
+    }
+
+    /// <summary>Gives the results to those who wait, from a thread of usual priority: what goes on there may start threads, which inherit it.</summary>
+    private void Tell()
+    {
+        foreach (var job in done.GetConsumingEnumerable())
+        {
+            job.Tell();
+        }
+    }
+
+    [LibraryImport("libc", EntryPoint = "setpriority")]
+    private static partial int SetPriority(int which, int who, int priority);
+
+    private abstract class Job
+    {
+        public abstract void Run();
+
+        public abstract void Tell();
+    }
+
+    private sealed class Job<T>(Func<T> work, CancellationToken cancellationToken) : Job
+    {
+        private readonly TaskCompletionSource<T> result = new(TaskCreationOptions.RunContinuationsAsynchronously);
+        private T? value;
+        private Exception? failure;
+
+        public Task<T> Result => result.Task;
+
+        public override void Run()
+        {
+            // The client may have left while the password waited: nobody needs the answer.
+            if (cancellationToken.IsCancellationRequested)
             {
-                work();
+                return;
+            }
+            try
+            {
+                value = work();
+            }
+            catch (Exception caught)
+            {
+                failure = caught;
+            }
+        }
+
+        public override void Tell()
+        {
+            if (failure is not null)
+            {
+                result.TrySetException(failure);
+            }
+            else if (cancellationToken.IsCancellationRequested)
+            {
+                result.TrySetCanceled(cancellationToken);
+            }
+            else
+            {
+                result.TrySetResult(value!);
             }
         }
     }
