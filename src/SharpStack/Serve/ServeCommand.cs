@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Runtime.InteropServices;
+using System.Text;
 using System.Threading.Channels;
 using Microsoft.Extensions.Logging;
 using SharpStack.CommandLine;
@@ -48,7 +49,7 @@ internal sealed partial class ServeCommand
         var modules = CloudModules.For(services, CloudOptions.IsFake(arguments, services));
         var options = Read(modules);
         await using var notifier = new ServiceNotifier(time, Environment.GetEnvironmentVariable);
-        using var logs = new LineLogs(Console.Out, time);
+        using var logs = new LineLogs(StandardOutput(), time);
         logs.Apply(LogSettingsOf(options));
         await using var host = CloudHost.Create(options, modules, logging => logging.SetMinimumLevel(LogLevel.Trace).AddProvider(logs));
         using var logging = LoggerFactory.Create(builder => builder.AddProvider(logs));
@@ -151,6 +152,9 @@ internal sealed partial class ServeCommand
 
         LogReloaded(log);
     }
+
+    /// <summary>Standard output that keeps lines until it is flushed; the console's own writer makes a system call of each.</summary>
+    private static StreamWriter StandardOutput() => new(Console.OpenStandardOutput(), new UTF8Encoding(encoderShouldEmitUTF8Identifier: false), 1 << 14);
 
     private static async Task EndAtOnceAsync(ChannelReader<PosixSignal> signals)
     {
