@@ -81,6 +81,7 @@ public sealed class KeystoneModule : IServiceModule
         AddWithConfig<DirectoryRegistry>();
         AddWithConfig<DirectoryIdentities>();
         AddWithConfig<TokenService>();
+        AddWithConfig<UrlSafeNames>();
         services.AddSingleton<UserFinder>();
         services.AddSingleton<PasswordMethod>();
         services.AddSingleton<IAuthMethod>(static provider => provider.GetRequiredService<PasswordMethod>());
@@ -178,6 +179,10 @@ public sealed class KeystoneModule : IServiceModule
                 Route<MappingRoutes>(provider).Map(routes);
                 Route<ServiceProviderRoutes>(provider).Map(routes);
                 Route<FederationRoutes>(provider).Map(routes);
+                foreach (var pattern in (string[])["/v3/ec2tokens", "/v3/s3tokens", "/v3/OS-OAUTH1/request_token", "/v3/OS-OAUTH1/access_token", "/v3/auth/OS-FEDERATION/saml2", "/v3/auth/OS-FEDERATION/saml2/ecp"])
+                {
+                    routes.LeaveOut("405, as OpenStack's keystone answers: only POST has a meaning here", pattern, "GET", "HEAD");
+                }
             },
         });
 

@@ -14,6 +14,15 @@ public static class KeystoneOptions
     public static readonly ConfigOption<int> MaxProjectTreeDepth = new(
         "DEFAULT", "max_project_tree_depth", 5, "The deepest nesting of projects below a domain.") { Min = 1 };
 
+    public static readonly ConfigOption<string> ProjectNameUrlSafe = new(
+        "resource", "project_name_url_safe", "off", "Whether names of projects may hold characters that URLs reserve: always (off), not new ones (new), and none in a log-in (strict).")
+    {
+        Choices = ["off", "new", "strict"],
+    };
+
+    public static readonly ConfigOption<string> DomainNameUrlSafe = new(
+        "resource", "domain_name_url_safe", "off", "The same for names of domains.") { Choices = ["off", "new", "strict"] };
+
     public static readonly ConfigOption<int> TokenExpiration = new(
         "token", "expiration", 3600, "Seconds for which a token is valid.") { Min = 1 };
 

@@ -12,6 +12,7 @@ public partial class RouteTests
         await using var cloud = await IdentityCloud.StartAsync();
         var rules = KeystonePolicies.Defaults.Select(static r => r.Name).ToHashSet();
         string[] open = ["/", "/v3", "/v3/auth/tokens", "/v3/users/{user_id}/password", "/v3/OS-OAUTH1/request_token", "/v3/OS-OAUTH1/access_token", "/v3/OS-OAUTH2/token", "/healthcheck",
+            "/v3/OS-SIMPLE-CERT/ca", "/v3/OS-SIMPLE-CERT/certificates",
             // Logins by what others vouch for, and what is told to providers.
             "/v3/OS-FEDERATION/identity_providers/{idp_id}/protocols/{protocol_id}/auth", "/v3/OS-FEDERATION/saml2/metadata", "/v3/auth/OS-FEDERATION/saml2",
             "/v3/auth/OS-FEDERATION/saml2/ecp", "/v3/auth/OS-FEDERATION/websso/{protocol_id}", "/v3/auth/OS-FEDERATION/identity_providers/{idp_id}/protocols/{protocol_id}/websso",

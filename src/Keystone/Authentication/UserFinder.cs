@@ -1,11 +1,12 @@
 using System.Text.Json;
 using SharpStack.Foundation;
+using SharpStack.Keystone.Projects;
 using SharpStack.Keystone.Storage;
 
 namespace SharpStack.Keystone.Authentication;
 
 /// <summary>Finds who and what requests name by id, or by name within a domain.</summary>
-internal sealed class UserFinder(IdentityCache cache)
+internal sealed class UserFinder(IdentityCache cache, UrlSafeNames names)
 {
     /// <summary>The user in <c>{"user": {…}}</c>. Null where there is none, or the domain is disabled.</summary>
     /// <exception cref="CloudException">The payload names none (400).</exception>
@@ -34,6 +35,10 @@ internal sealed class UserFinder(IdentityCache cache)
     public async Task<ProjectRow?> DomainAsync(JsonElement domain, string path, CancellationToken cancellationToken)
     {
         var snapshot = cache.Current;
+        if (domain.Text("name") is { } asked)
+        {
+            names.CheckDomainInUse(asked);
+        }
         var found = domain.Text("name") is { Length: > 0 } name ? await snapshot.ProjectByNameAsync("", name, cancellationToken)
             : domain.Text("id") is { Length: > 0 } id ? await snapshot.DomainAsync(id, cancellationToken)
             : throw CloudException.BadRequest($"Invalid input for field {path}: id or name must be present.");
@@ -50,6 +55,7 @@ internal sealed class UserFinder(IdentityCache cache)
                 ? await snapshot.ProjectAsync(id, cancellationToken)
                 : throw CloudException.BadRequest("Invalid input for field scope/project: id or name must be present.");
         }
+        names.CheckProjectInUse(name);
         if (!project.TryGetProperty("domain", out var reference))
         {
             throw Fail.Expected("domain", "project");

@@ -42,8 +42,16 @@ internal sealed class LimitRoutes(KeystoneStore store, IdentityCache cache, Answ
 
     private static void Write(Utf8JsonWriter json, LimitView limit, string root)
     {
-        var (row, of) = limit;
         json.WriteStartObject();
+        WriteMembers(json, limit);
+        json.WriteSelfLink($"{root}/limits/{limit.Row.Id.Escaped()}");
+        json.WriteEndObject();
+    }
+
+    /// <summary>A limit without its link, as within a project.</summary>
+    public static void WriteMembers(Utf8JsonWriter json, LimitView limit)
+    {
+        var (row, of) = limit;
         json.WriteString("id", row.Id);
         json.WriteString("project_id", row.ProjectId.Length == 0 ? null : row.ProjectId);
         json.WriteString("domain_id", row.DomainId.Length == 0 ? null : row.DomainId);
@@ -52,8 +60,6 @@ internal sealed class LimitRoutes(KeystoneStore store, IdentityCache cache, Answ
         json.WriteString("resource_name", of.ResourceName);
         json.WriteNumber("resource_limit", row.ResourceLimit);
         json.WriteString("description", row.Description);
-        json.WriteSelfLink($"{root}/limits/{row.Id.Escaped()}");
-        json.WriteEndObject();
     }
 
     private async Task ShowModelAsync(ApiContext context)

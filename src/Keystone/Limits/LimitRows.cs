@@ -1,4 +1,5 @@
 using LinqToDB;
+using LinqToDB.Async;
 using LinqToDB.Data;
 using LinqToDB.Mapping;
 
@@ -62,6 +63,17 @@ internal static class LimitTables
     public static ITable<RegisteredLimitRow> RegisteredLimits(this DataConnection db) => db.GetTable<RegisteredLimitRow>();
 
     public static ITable<LimitRow> Limits(this DataConnection db) => db.GetTable<LimitRow>();
+
+    /// <summary>The limits of some projects, by the project's id; one query for each few hundred.</summary>
+    public static async Task<ILookup<string, LimitView>> OfProjectsAsync(DataConnection db, IReadOnlyList<string> projects, CancellationToken cancellationToken)
+    {
+        var found = new List<LimitView>();
+        foreach (var chunk in projects.Chunk(500))
+        {
+            found.AddRange(await db.LimitViews().Where(l => chunk.Contains(l.Row.ProjectId)).OrderBy(static l => l.Row.Id).ToListAsync(cancellationToken));
+        }
+        return found.ToLookup(static l => l.Row.ProjectId);
+    }
 
     public static IQueryable<LimitView> LimitViews(this DataConnection db) =>
         from l in db.Limits()

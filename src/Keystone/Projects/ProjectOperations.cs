@@ -20,7 +20,7 @@ using SharpStack.Keystone.Users;
 namespace SharpStack.Keystone.Projects;
 
 /// <summary>Projects and domains: a domain is a project that acts as one.</summary>
-internal sealed class ProjectOperations(KeystoneStore store, ProjectQueries queries, IdentityCache cache, RevocationIndex revocations, ServiceConfig config)
+internal sealed class ProjectOperations(KeystoneStore store, ProjectQueries queries, IdentityCache cache, RevocationIndex revocations, UrlSafeNames names, ServiceConfig config)
 {
     private static readonly FrozenSet<string> Columns =
         FrozenSet.ToFrozenSet(["id", "name", "domain_id", "parent_id", "is_domain", "enabled", "description", "options", "tags", "links", "explicit_domain_id"]);
@@ -39,6 +39,7 @@ internal sealed class ProjectOperations(KeystoneStore store, ProjectQueries quer
                 ? await CreateDomainAsync(body, null, "project", cancellationToken)
                 : throw CloudException.BadRequest("only root projects are allowed to act as domains.");
         }
+        names.CheckNew(body.Text("name")!, isDomain: false);
         var snapshot = cache.Current;
         if (await snapshot.DomainAsync(domainId, cancellationToken) is null)
         {
@@ -75,6 +76,7 @@ internal sealed class ProjectOperations(KeystoneStore store, ProjectQueries quer
     /// <param name="type">What a conflict calls it.</param>
     public Task<ProjectView> CreateDomainAsync(JsonElement body, string? id, string type, CancellationToken cancellationToken)
     {
+        names.CheckNew(body.Text("name")!, isDomain: true);
         var row = NewRow(body, id ?? Names.NewId(), "", null, isDomain: true);
         return InsertAsync(row, TagsIn(body), NameConflict(row, type), cancellationToken);
     }
@@ -114,6 +116,10 @@ internal sealed class ProjectOperations(KeystoneStore store, ProjectQueries quer
             throw CloudException.BadRequest("Update of `is_domain` is not allowed.");
         }
         var name = (body.Text("name") ?? before.Name).Trim();
+        if (name != before.Name)
+        {
+            names.CheckRenamed(name, before.IsDomain);
+        }
         var after = before with
         {
             Name = name,

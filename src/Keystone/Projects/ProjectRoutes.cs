@@ -5,6 +5,7 @@ using SharpStack.Foundation;
 using SharpStack.Foundation.Configuration;
 using SharpStack.Foundation.Http;
 using SharpStack.Foundation.Policy;
+using SharpStack.Keystone.Limits;
 using SharpStack.Keystone.Roles;
 using SharpStack.Keystone.Storage;
 
@@ -141,6 +142,8 @@ internal sealed class ProjectRoutes(ProjectOperations projects, ProjectQueries q
         var subtree = subtreeList || subtreeIds ? await ProjectTree.SubtreeAsync(db, project.Row.Id, context.Aborted) : [];
         // Lists show only what the caller has a role in; ids tell no more than the tree's form.
         var mine = parentsList || subtreeList ? await queries.OfUserAsync(context.Identity.UserId, null, context.Aborted) : [];
+        var shown = mine.Where(m => (parentsList && parents.Contains(m.Row.Id)) || (subtreeList && subtree.Exists(p => p.Id == m.Row.Id))).Select(static m => m.Row.Id).ToList();
+        var limits = shown.Count > 0 && IsAsked(context, "include_limits") ? await LimitTables.OfProjectsAsync(db, shown, context.Aborted) : null;
         await answers.MemberAsync(context, 200, "project", project, (json, view, root) =>
         {
             json.WriteStartObject();
@@ -171,8 +174,25 @@ internal sealed class ProjectRoutes(ProjectOperations projects, ProjectQueries q
                 foreach (var item in mine.Where(m => ids.Contains(m.Row.Id)))
                 {
                     json.WriteStartObject();
-                    json.WritePropertyName("project");
-                    Write(json, item, root);
+                    json.WriteStartObject("project");
+                    WriteMembers(json, item, root);
+                    if (limits is not null)
+                    {
+                        WriteLimits(limits[item.Row.Id]);
+                    }
+                    json.WriteEndObject();
+                    json.WriteEndObject();
+                }
+                json.WriteEndArray();
+            }
+
+            void WriteLimits(IEnumerable<LimitView> some)
+            {
+                json.WriteStartArray("limits");
+                foreach (var limit in some)
+                {
+                    json.WriteStartObject();
+                    LimitRoutes.WriteMembers(json, limit);
                     json.WriteEndObject();
                 }
                 json.WriteEndArray();

@@ -10,14 +10,22 @@ using SharpStack.Keystone.Storage;
 
 namespace SharpStack.Keystone.Tokens;
 
-/// <summary>The revocation events that are kept, for those who validate tokens by themselves; and what is left of the list of revoked PKI tokens.</summary>
+/// <summary>The revocation events that are kept, for those who validate tokens by themselves; and what is left of PKI tokens.</summary>
 internal sealed class RevocationRoutes(KeystoneStore store, Answers answers)
 {
     public void Map(ApiRoutes routes)
     {
         routes.Read("/v3/OS-REVOKE/events", ListAsync, "identity:list_revoke_events");
         routes.Read("/v3/auth/tokens/OS-PKI/revoked", static context => throw CloudException.Forbidden("You are not authorized to perform the requested action."), "identity:revocation_list");
+        foreach (var pattern in (string[])["/v3/OS-SIMPLE-CERT/ca", "/v3/OS-SIMPLE-CERT/certificates"])
+        {
+            routes.Get(pattern, WithoutPkiAsync).Public();
+            routes.Head(pattern, WithoutPkiAsync).Public();
+        }
     }
+
+    private static Task WithoutPkiAsync(ApiContext context) =>
+        throw new CloudException(ErrorKind.Gone, "This API is no longer available due to the removal of support for PKI tokens.");
 
     private async Task ListAsync(ApiContext context)
     {

@@ -64,12 +64,20 @@ public sealed class ApiRoute(string method, string pattern)
         Schemas.Find(entry => (entry.Min is null || entry.Min <= version) && (entry.Max is null || version <= entry.Max)).Schema;
 }
 
+/// <summary>An operation that OpenStack's documents have and this program has not.</summary>
+/// <param name="Reason">For operators.</param>
+public sealed record LeftOut(string Method, string Pattern, string Reason);
+
 /// <summary>Where a service adds its routes.</summary>
 public sealed class ApiRoutes(IEndpointRouteBuilder builder)
 {
     private readonly List<ApiRoute> all = [];
+    private readonly List<LeftOut> leftOut = [];
 
     public IReadOnlyList<ApiRoute> All => all;
+
+    /// <summary>Operations of OpenStack's documents that are not served, for the page that operators read.</summary>
+    public IReadOnlyList<LeftOut> LeftOut => leftOut;
 
     public ApiRoute Get(string pattern, ApiHandler handler) => Map("GET", pattern, handler);
 
@@ -82,6 +90,9 @@ public sealed class ApiRoutes(IEndpointRouteBuilder builder)
     public ApiRoute Patch(string pattern, ApiHandler handler) => Map("PATCH", pattern, handler);
 
     public ApiRoute Delete(string pattern, ApiHandler handler) => Map("DELETE", pattern, handler);
+
+    /// <summary>Says that operations are left out on purpose; each answers 404, or 405 where the path has other methods.</summary>
+    public void LeaveOut(string reason, string pattern, params string[] methods) => leftOut.AddRange(methods.Select(method => new LeftOut(method, pattern, reason)));
 
     public ApiRoute Map(string method, string pattern, ApiHandler handler)
     {

@@ -38,6 +38,19 @@ internal static class RoutesCommand
             {
                 output.WriteLine($"| {route.Method} | `{route.Pattern}` | {Versions(route)} | {Rules(route)} |");
             }
+
+            if (routes.LeftOut.Count > 0)
+            {
+                output.WriteLine();
+                output.WriteLine("Left out:");
+                output.WriteLine();
+                output.WriteLine("| method | path | reason |");
+                output.WriteLine("| --- | --- | --- |");
+                foreach (var left in routes.LeftOut.OrderBy(left => left.Pattern, StringComparer.Ordinal).ThenBy(left => left.Method, StringComparer.Ordinal))
+                {
+                    output.WriteLine($"| {left.Method} | `{left.Pattern}` | {left.Reason} |");
+                }
+            }
         }
     }
 

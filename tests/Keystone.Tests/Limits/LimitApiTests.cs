@@ -111,6 +111,30 @@ public class LimitApiTests
     }
 
     [Fact]
+    public async Task The_projects_of_a_tree_are_shown_with_their_limits_when_asked_for()
+    {
+        await using var cloud = await IdentityCloud.StartAsync();
+        var service = await ServiceAsync(cloud);
+        await RegisterAsync(cloud, service, "volume", 10);
+        var person = await cloud.PersonAsync("top", "admin");
+        var child = await cloud.CreateAsync("projects", "project", $$"""{"name": "child", "parent_id": "{{person.ProjectId}}" }""");
+        (await cloud.Admin.PutAsync($"/v3/projects/{child}/users/{person.UserId}/roles/{await cloud.IdOfAsync("roles", "admin")}")).Expect(204);
+        var limit = (await cloud.Admin.PostAsync("/v3/limits", $$"""
+            {"limits": [{"project_id": "{{child}}", "service_id": "{{service}}", "resource_name": "volume", "resource_limit": 5}]}
+            """)).Expect(201).Json.GetProperty("limits")[0];
+        using var client = cloud.Client(person.Token);
+
+        var below = (await client.GetAsync($"/v3/projects/{person.ProjectId}?subtree_as_list&include_limits")).Expect(200).Json.GetProperty("project").GetProperty("subtree")[0].GetProperty("project");
+        var above = (await client.GetAsync($"/v3/projects/{child}?parents_as_list&include_limits=1")).Expect(200).Json.GetProperty("project").GetProperty("parents")[0].GetProperty("project");
+        var without = (await client.GetAsync($"/v3/projects/{person.ProjectId}?subtree_as_list&include_limits=0")).Expect(200).Json.GetProperty("project").GetProperty("subtree")[0].GetProperty("project");
+
+        Assert.Equal(limit.Names().Where(static n => n != "links").Order(), below.GetProperty("limits")[0].Names().Order());
+        Assert.Equal((child, 5), (below.GetProperty("limits")[0].GetProperty("project_id").GetString(), below.GetProperty("limits")[0].GetProperty("resource_limit").GetInt32()));
+        Assert.Equal(0, above.GetProperty("limits").GetArrayLength());
+        Assert.False(without.TryGetProperty("limits", out _));
+    }
+
+    [Fact]
     public async Task The_strict_two_level_model_keeps_projects_within_their_domain()
     {
         await using var cloud = await IdentityCloud.StartAsync(null, ("unified_limit", "enforcement_model", "strict_two_level"));

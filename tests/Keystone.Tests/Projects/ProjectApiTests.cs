@@ -55,6 +55,31 @@ public class ProjectApiTests
         Task<string> Child(string name, string parent) => cloud.CreateAsync("projects", "project", $$"""{"name": "{{name}}", "parent_id": "{{parent}}" }""");
     }
 
+    [Theory]
+    [InlineData("new")]
+    [InlineData("strict")]
+    public async Task Names_that_urls_cannot_carry_are_refused_where_the_operator_wants_it(string mode)
+    {
+        await using (var lenient = await IdentityCloud.StartAsync())
+        {
+            await lenient.CreateAsync("domains", "domain", """{"name": "a/b"}""");
+            await lenient.CreateProjectAsync("x?y");
+        }
+        await using var cloud = await IdentityCloud.StartAsync(null, ("resource", "project_name_url_safe", mode), ("resource", "domain_name_url_safe", mode));
+
+        foreach (var name in (string[])["a/b", "a:b", "a&b", "what?"])
+        {
+            var refused = (await cloud.Admin.PostAsync("/v3/projects", $$"""{"project": {"name": "{{name}}"} }""")).Expect(400);
+            Assert.StartsWith("Project name cannot contain the following reserved characters: ", refused.Json.GetProperty("error").GetProperty("message").GetString(), StringComparison.Ordinal);
+            (await cloud.Admin.PostAsync("/v3/domains", $$"""{"domain": {"name": "{{name}}"} }""")).Expect(400);
+        }
+        var project = await cloud.CreateProjectAsync("plain");
+        (await cloud.Admin.PatchAsync($"/v3/projects/{project}", """{"project": {"name": "p/q"}}""")).Expect(400);
+        (await cloud.Admin.PatchAsync($"/v3/projects/{project}", """{"project": {"name": "plain", "description": "a/b"}}""")).Expect(200);
+        var answer = await cloud.AuthenticateAsync(IdentityCloud.PasswordAuth("admin", IdentityCloud.AdminPassword, IdentityCloud.ProjectScope("x?y")));
+        Assert.Equal(mode == "strict", answer.Expect(401).Text.Contains("Project name cannot contain reserved characters.", StringComparison.Ordinal));
+    }
+
     [Fact]
     public async Task Tags_are_set_checked_filtered_and_removed()
     {
