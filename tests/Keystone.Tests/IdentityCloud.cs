@@ -25,15 +25,22 @@ internal sealed class IdentityCloud : IAsyncDisposable
 
     public TestCloud Cloud => cloud;
 
-    public static async Task<IdentityCloud> StartAsync(TimeProvider? time = null, params (string Group, string Name, string Value)[] settings)
+    public static Task<IdentityCloud> StartAsync(TimeProvider? time = null, params (string Group, string Name, string Value)[] settings) => StartAsync(time, null, settings);
+
+    /// <summary>One that listens on a port of 127.0.0.1, for clients that are programs of their own.</summary>
+    public static Task<IdentityCloud> ListenAsync(int port, params (string Group, string Name, string Value)[] settings) => StartAsync(null, port, settings);
+
+    private static async Task<IdentityCloud> StartAsync(TimeProvider? time, int? port, (string Group, string Name, string Value)[] settings)
     {
+        var url = port is null ? Url : $"http://127.0.0.1:{port}/v3";
         var cloud = await TestCloud.StartAsync(
             [new KeystoneModule()],
             [("keystone", "identity", "password_hash_rounds", "4"), .. settings.Select(static s => ("keystone", s.Group, s.Name, s.Value))],
             time: time,
-            keystone: true);
+            keystone: true,
+            ports: port is null ? null : new Dictionary<string, int> { ["keystone"] = port.Value });
         await cloud.Get<KeystoneBootstrap>().RunAsync(
-            new(AdminPassword) { PublicUrl = Url, InternalUrl = Url, AdminUrl = Url }, TestContext.Current.CancellationToken);
+            new(AdminPassword) { PublicUrl = url, InternalUrl = url, AdminUrl = url }, TestContext.Current.CancellationToken);
         using var anonymous = cloud.Client("keystone", null);
         return new(cloud, TokenOf(await anonymous.PostAsync("/v3/auth/tokens", PasswordAuth("admin", AdminPassword, ProjectScope("admin")))));
     }

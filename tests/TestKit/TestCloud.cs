@@ -1,3 +1,4 @@
+using System.Net;
 using System.Net.Http.Headers;
 using System.Text;
 using System.Text.Json;
@@ -37,6 +38,7 @@ public sealed class TestCloud : IAsyncDisposable
     public static Task<TestCloud> StartAsync(params IServiceModule[] modules) => StartAsync(modules, null);
 
     /// <param name="keepsData">The folder is another cloud's, which this one joins as a second process.</param>
+    /// <param name="ports">Where the APIs listen on 127.0.0.1, by name, for clients that are programs of their own; null for no sockets.</param>
     public static async Task<TestCloud> StartAsync(
         IEnumerable<IServiceModule> modules,
         IEnumerable<(string Config, string Group, string Name, string Value)>? settings,
@@ -44,7 +46,8 @@ public sealed class TestCloud : IAsyncDisposable
         TimeProvider? time = null,
         Action<IServiceCollection>? services = null,
         bool keystone = false,
-        bool keepsData = false)
+        bool keepsData = false,
+        IReadOnlyDictionary<string, int>? ports = null)
     {
         data ??= Directory.CreateTempSubdirectory("sharpstack-test-").FullName;
         var configs = new Dictionary<string, ServiceConfig>();
@@ -60,7 +63,7 @@ public sealed class TestCloud : IAsyncDisposable
 
         var all = modules.ToList();
         var databases = await DatabasesAsync(all, configs, data);
-        var options = new HostOptions { DataDirectory = data, Configs = configs, Listen = null, HostName = "testhost", Time = time ?? TimeProvider.System };
+        var options = new HostOptions { DataDirectory = data, Configs = configs, Listen = ports is null ? null : IPAddress.Loopback, Ports = ports ?? new Dictionary<string, int>(), HostName = "testhost", Time = time ?? TimeProvider.System };
         var host = CloudHost.Create(
             options,
             all,

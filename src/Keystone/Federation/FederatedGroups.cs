@@ -17,17 +17,22 @@ internal sealed class FederatedGroups(ServiceConfig config, TimeProvider time)
     /// <summary>The groups of the user that have not ended, and when the first one does.</summary>
     public async Task<(IReadOnlyList<string> Groups, long? Until)> OfUserAsync(DataConnection db, string userId, CancellationToken cancellationToken)
     {
+        var live = await LiveAsync(db, userId, cancellationToken);
+        return live.Count == 0 ? ([], null) : ([.. live.Select(static m => m.GroupId).Distinct()], live.Min(static m => m.Until));
+    }
+
+    /// <summary>The groups of the user that have not ended, each with when it does, in microseconds; the latest where several providers gave it.</summary>
+    public async Task<IReadOnlyDictionary<string, long>> ExpiriesAsync(DataConnection db, string userId, CancellationToken cancellationToken) =>
+        (await LiveAsync(db, userId, cancellationToken)).GroupBy(static m => m.GroupId).ToDictionary(static m => m.Key, static m => m.Max(static x => x.Until));
+
+    private async Task<List<(string GroupId, long Until)>> LiveAsync(DataConnection db, string userId, CancellationToken cancellationToken)
+    {
         var rows = await (
             from m in db.ExpiringMemberships()
             join p in db.IdentityProviders() on m.IdpId equals p.Id
             where m.UserId == userId && p.Enabled
             select new { m.GroupId, m.LastVerified, p.AuthorizationTtl }).ToListAsync(cancellationToken);
-        if (rows.Count == 0)
-        {
-            return ([], null);
-        }
         var now = time.NowMicroseconds();
-        var live = rows.Select(r => (r.GroupId, Until: r.LastVerified + ((r.AuthorizationTtl ?? defaultTtl) * TimeSpan.MicrosecondsPerMinute))).Where(m => m.Until > now).ToList();
-        return live.Count == 0 ? ([], null) : ([.. live.Select(static m => m.GroupId).Distinct()], live.Min(static m => m.Until));
+        return [.. rows.Select(r => (r.GroupId, Until: r.LastVerified + ((r.AuthorizationTtl ?? defaultTtl) * TimeSpan.MicrosecondsPerMinute))).Where(m => m.Until > now)];
     }
 }

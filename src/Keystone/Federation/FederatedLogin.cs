@@ -106,7 +106,7 @@ internal sealed class FederatedLogin(KeystoneStore store, IdentityCache cache, S
             var groups = await GroupsAsync(db, mapped, mappingId, cancellationToken);
             var known = await KnownAsync(db, provider.Id, protocol, uniqueId, cancellationToken);
             // Whoever comes again unchanged costs no write.
-            if (known is { } row && row.Name == name && mapped.Projects.Count == 0 && (ttl == 0 || groups.Count == 0))
+            if (known is var (row, displayed) && displayed == name && (row.Name == name || !row.IsFederated) && mapped.Projects.Count == 0 && (ttl == 0 || groups.Count == 0))
             {
                 return new(row.Id, new(provider.Id, protocol, groups));
             }
@@ -133,20 +133,27 @@ internal sealed class FederatedLogin(KeystoneStore store, IdentityCache cache, S
             cancellationToken);
     }
 
-    private static Task<UserRow?> KnownAsync(DataConnection db, string idp, string protocol, string uniqueId, CancellationToken cancellationToken) =>
-        (from f in db.FederatedUsers()
-         join u in db.Users() on f.UserId equals u.Id
-         where f.IdpId == idp && f.ProtocolId == protocol && f.UniqueId == uniqueId
-         select u).FirstOrDefaultAsync(cancellationToken);
+    /// <summary>The user who stands for the person, and the name that the provider gave last.</summary>
+    private static async Task<(UserRow User, string? DisplayName)?> KnownAsync(DataConnection db, string idp, string protocol, string uniqueId, CancellationToken cancellationToken) =>
+        await (from f in db.FederatedUsers()
+               join u in db.Users() on f.UserId equals u.Id
+               where f.IdpId == idp && f.ProtocolId == protocol && f.UniqueId == uniqueId
+               select new { User = u, f.DisplayName }).FirstOrDefaultAsync(cancellationToken) is { } found
+            ? (found.User, found.DisplayName)
+            : null;
 
     private async Task<string> ShadowAsync(
         DataConnection db, IdentityProviderRow provider, string protocol, string uniqueId, string name, string? email, CancellationToken cancellationToken)
     {
-        if (await KnownAsync(db, provider.Id, protocol, uniqueId, cancellationToken) is { } known)
+        if (await KnownAsync(db, provider.Id, protocol, uniqueId, cancellationToken) is var (known, displayed))
         {
-            if (known.Name != name)
+            // A user of our own whom somebody linked with the provider keeps the name.
+            if (known.IsFederated && known.Name != name)
             {
                 await db.Users().Where(u => u.Id == known.Id).Set(static u => u.Name, name).UpdateAsync(cancellationToken);
+            }
+            if (displayed != name)
+            {
                 await db.FederatedUsers().Where(f => f.IdpId == provider.Id && f.ProtocolId == protocol && f.UniqueId == uniqueId)
                     .Set(static f => f.DisplayName, name).UpdateAsync(cancellationToken);
             }
@@ -161,8 +168,7 @@ internal sealed class FederatedLogin(KeystoneStore store, IdentityCache cache, S
                     Id = id,
                     DomainId = provider.DomainId,
                     Name = name,
-                    // Providers do not agree on display names: these users are found by their ids only.
-                    NameKey = $"federated:{id}",
+                    NameKey = UserRow.FederatedKeyOf(id),
                     Enabled = true,
                     Extra = email is null ? JsonText.Empty : JsonSerializer.Serialize(new Dictionary<string, string> { ["email"] = email }),
                     CreatedAt = time.NowMicroseconds(),

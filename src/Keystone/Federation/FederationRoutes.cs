@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Text;
 using System.Text.Json;
 using System.Xml;
@@ -49,7 +50,7 @@ internal sealed class FederationRoutes(
         routes.Get(Auth, AuthenticateAsync).Public();
         routes.Head(Auth, AuthenticateAsync).Public();
         routes.Post(Auth, AuthenticateAsync).Public();
-        foreach (var method in new[] { "GET", "POST" })
+        foreach (var method in new[] { "GET", "HEAD", "POST" })
         {
             routes.Map(method, "/v3/auth/OS-FEDERATION/websso/{protocol_id}", BeginAnyAsync).Public();
             routes.Map(method, "/v3/auth/OS-FEDERATION/identity_providers/{idp_id}/protocols/{protocol_id}/websso", BeginAsync).Public();
@@ -67,12 +68,42 @@ internal sealed class FederationRoutes(
     private async Task AuthenticateAsync(ApiContext context)
     {
         var (idp, protocol) = (context.Route("idp_id"), context.Route("protocol_id"));
-        var subject = await login.LoginAsync(idp, protocol, await AssertionAsync(context, idp), context.Aborted);
+        if (await AssertionAsync(context, idp) is not { } assertion)
+        {
+            if (!IsEnhancedClient(context.Http.Request) || providers.Saml(idp) is not { } saml)
+            {
+                throw CloudException.Unauthorized();
+            }
+            await BeginEnhancedAsync(context, saml, idp, protocol);
+            return;
+        }
+        var subject = await login.LoginAsync(idp, protocol, assertion, context.Aborted);
         await tokenAnswers.WriteAsync(context, 201, await authenticator.IssueAsync(subject, context.Aborted));
     }
 
-    /// <summary>Who the client is: by what a proxy that we trust says, by what a provider just posted for it, or by its bearer token.</summary>
-    private async Task<Assertion> AssertionAsync(ApiContext context, string idp)
+    /// <summary>Whether the client would carry a request to its provider itself (ECP): it takes PAOS, and says so in both headers.</summary>
+    private static bool IsEnhancedClient(HttpRequest request) =>
+        request.Headers.Accept.ToString().Contains(SamlNames.PaosType, StringComparison.OrdinalIgnoreCase)
+        && request.Headers["PAOS"].ToString().Contains(SamlNames.Ecp, StringComparison.Ordinal);
+
+    /// <summary>Gives the client the request that it brings to its provider; the provider's answer comes back to <see cref="ReceiveAsync"/>.</summary>
+    private async Task BeginEnhancedAsync(ApiContext context, SamlProvider saml, string idp, string protocol)
+    {
+        await using (var db = store.Read())
+        {
+            await ProtocolRoutes.GetAsync(db, idp, protocol, context.Aborted);
+        }
+        var root = answers.Root(context);
+        var state = new SsoState(SsoCookies.NewId(), idp, protocol, "", SamlNames.NewId(), "");
+        var envelope = saml.RequestEnvelope(state.Nonce, OwnEntityId(saml, root, idp), Receiver(root, idp), cookies.Seal(state));
+        // Clients compare the type to the letter, so it names no charset.
+        context.Http.Response.ContentType = SamlNames.PaosType;
+        context.Http.Response.Headers.CacheControl = "no-store";
+        await context.Http.Response.WriteAsync(envelope, context.Aborted);
+    }
+
+    /// <summary>Who the client is: by what a proxy that we trust says, by what a provider just posted for it, or by its bearer token; null where nothing says it.</summary>
+    private async Task<Assertion?> AssertionAsync(ApiContext context, string idp)
     {
         var bearer = context.Http.Request.Headers.Authorization.ToString();
         if (bearer.StartsWith("Bearer ", StringComparison.OrdinalIgnoreCase))
@@ -84,7 +115,7 @@ internal sealed class FederationRoutes(
         {
             return new(session.Attributes.ToDictionary(static a => a.Key, static a => (IReadOnlyList<string>)a.Value), session.RemoteUser);
         }
-        return proxy.Assertion(context.Http.Request) ?? throw CloudException.Unauthorized();
+        return proxy.Assertion(context.Http.Request);
     }
 
     private async Task BeginAnyAsync(ApiContext context)
@@ -179,7 +210,10 @@ internal sealed class FederationRoutes(
         await SendTokenAsync(context, state.Origin, await login.LoginAsync(state.IdpId, state.ProtocolId, assertion, context.Aborted));
     }
 
-    /// <summary>Another cloud's user brings its assertion (ECP): what it says is remembered for the request for a token that follows.</summary>
+    /// <summary>
+    /// A client brings its provider's answer to our request, or another cloud's assertion that nobody asked for (ECP): what it says is remembered for the
+    /// request for a token that follows.
+    /// </summary>
     private async Task ReceiveAsync(ApiContext context)
     {
         var idp = context.Route("idp_id");
@@ -192,14 +226,24 @@ internal sealed class FederationRoutes(
         await context.Http.Request.Body.CopyToAsync(body, context.Aborted);
         body.Position = 0;
         var envelope = SamlNames.Load(body).DocumentElement!;
-        var response = envelope is { NamespaceURI: SamlNames.Soap, LocalName: "Envelope" }
-            ? envelope.Child(SamlNames.Soap, "Body")?.Child(SamlNames.Protocol, "Response")
-            : envelope;
+        var (response, relayState) = envelope is { NamespaceURI: SamlNames.Soap, LocalName: "Envelope" }
+            ? (envelope.Child(SamlNames.Soap, "Body")?.Child(SamlNames.Protocol, "Response"), envelope.Child(SamlNames.Soap, "Header")?.Child(SamlNames.Ecp, "RelayState")?.InnerText.Trim())
+            : (envelope, null);
         var root = answers.Root(context);
+        var begun = relayState is not null && cookies.Open(relayState) is { Origin.Length: 0 } state && state.IdpId == idp ? state : null;
         var assertion = provider.Verify(
-            response ?? throw CloudException.BadRequest("The envelope holds no SAML response."), $"{root}/auth/OS-FEDERATION/saml2/sp/{idp.Escaped()}/ecp", OwnEntityId(provider, root, idp), null);
+            response ?? throw CloudException.BadRequest("The envelope holds no SAML response."), Receiver(root, idp), OwnEntityId(provider, root, idp), begun?.Nonce);
         cookies.Remember(context.Http, new(idp, assertion.Attributes.ToDictionary(static a => a.Key, static a => a.Value.ToList()), assertion.RemoteUser));
-        await context.NoContentAsync();
+        context.Http.Response.Headers.Location = $"{root}/OS-FEDERATION/identity_providers/{idp.Escaped()}/protocols/{(begun?.ProtocolId ?? await FirstProtocolAsync(idp, context.Aborted)).Escaped()}/auth";
+        await context.NoContentAsync(303);
+    }
+
+    /// <summary>Where another cloud's user goes on: the first protocol of the provider.</summary>
+    private async Task<string> FirstProtocolAsync(string idp, CancellationToken cancellationToken)
+    {
+        await using var db = store.Read();
+        return await db.FederationProtocols().Where(p => p.IdpId == idp).OrderBy(static p => p.Id).Select(static p => p.Id).FirstOrDefaultAsync(cancellationToken)
+            ?? throw Fail.NotFound("Identity Provider", idp);
     }
 
     private Task ServiceMetadataAsync(ApiContext context)
@@ -215,13 +259,19 @@ internal sealed class FederationRoutes(
             xml.WriteStartElement("SPSSODescriptor", SamlNames.Metadata);
             xml.WriteAttributeString("protocolSupportEnumeration", SamlNames.Protocol);
             xml.WriteAttributeString("WantAssertionsSigned", "true");
-            xml.WriteStartElement("AssertionConsumerService", SamlNames.Metadata);
-            xml.WriteAttributeString("Binding", SamlNames.PostBinding);
-            xml.WriteAttributeString("Location", root + AssertionConsumer);
-            xml.WriteAttributeString("index", "0");
+            WriteConsumer(0, SamlNames.PostBinding, root + AssertionConsumer);
+            WriteConsumer(1, SamlNames.PaosBinding, Receiver(root, idp));
             xml.WriteEndElement();
             xml.WriteEndElement();
-            xml.WriteEndElement();
+
+            void WriteConsumer(int index, string binding, string location)
+            {
+                xml.WriteStartElement("AssertionConsumerService", SamlNames.Metadata);
+                xml.WriteAttributeString("Binding", binding);
+                xml.WriteAttributeString("Location", location);
+                xml.WriteAttributeString("index", index.ToString(CultureInfo.InvariantCulture));
+                xml.WriteEndElement();
+            }
         }
         return XmlAsync(context, text.ToString());
     }
@@ -278,6 +328,8 @@ internal sealed class FederationRoutes(
     }
 
     private static string OwnEntityId(SamlProvider provider, string root, string idp) => provider.OwnEntityId ?? $"{root}/auth/OS-FEDERATION/saml2/sp/{idp.Escaped()}/metadata";
+
+    private static string Receiver(string root, string idp) => $"{root}/auth/OS-FEDERATION/saml2/sp/{idp.Escaped()}/ecp";
 
     private static Task XmlAsync(ApiContext context, string xml)
     {

@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Text.Json;
 using LinqToDB;
 using LinqToDB.Async;
@@ -40,6 +41,30 @@ internal sealed class ServiceProviderRoutes(KeystoneStore store, Answers answers
     /// <exception cref="CloudException">There is none of that id (404).</exception>
     public static async Task<ServiceProviderRow> GetAsync(DataConnection db, string id, CancellationToken cancellationToken) =>
         await db.ServiceProviders().FirstOrDefaultAsync(p => p.Id == id, cancellationToken) ?? throw Fail.NotFound("Service Provider", id);
+
+    /// <summary>What tokens tell of them: a JSON array; empty bytes where there are none.</summary>
+    public static byte[] WriteForTokens(IReadOnlyList<ServiceProviderRow> providers)
+    {
+        if (providers.Count == 0)
+        {
+            return [];
+        }
+        var buffer = new ArrayBufferWriter<byte>();
+        using (var json = new Utf8JsonWriter(buffer, ApiContext.JsonOptions))
+        {
+            json.WriteStartArray();
+            foreach (var provider in providers)
+            {
+                json.WriteStartObject();
+                json.WriteString("id", provider.Id);
+                json.WriteString("auth_url", provider.AuthUrl);
+                json.WriteString("sp_url", provider.SpUrl);
+                json.WriteEndObject();
+            }
+            json.WriteEndArray();
+        }
+        return buffer.WrittenSpan.ToArray();
+    }
 
     private static void Write(Utf8JsonWriter json, ServiceProviderRow provider, string root)
     {

@@ -45,6 +45,12 @@ internal sealed class SsoCookies(KeyRepository keys, TimeProvider time)
         return state is not null && id is not null && CryptographicOperations.FixedTimeEquals(System.Text.Encoding.UTF8.GetBytes(state.Id), System.Text.Encoding.UTF8.GetBytes(id)) ? state : null;
     }
 
+    /// <summary>The same of a client that keeps no cookies until it has logged in (ECP): the state goes with it, sealed.</summary>
+    public string Seal(SsoState state) => keys.Encrypt(JsonSerializer.SerializeToUtf8Bytes(state, SsoJson.Default.SsoState), time.GetUtcNow());
+
+    /// <summary>Null where it is no state that was sealed here, or is too old.</summary>
+    public SsoState? Open(string sealedState) => Open(sealedState, LoginAge) is { } text ? JsonSerializer.Deserialize(text, SsoJson.Default.SsoState) : null;
+
     public void Remember(HttpContext http, SsoSession session) => Set(http, SessionCookie, JsonSerializer.SerializeToUtf8Bytes(session, SsoJson.Default.SsoSession), SessionAge);
 
     public SsoSession? Recall(HttpContext http) => Read(http, SessionCookie, SessionAge) is { } text ? JsonSerializer.Deserialize(text, SsoJson.Default.SsoSession) : null;
@@ -60,10 +66,12 @@ internal sealed class SsoCookies(KeyRepository keys, TimeProvider time)
             Path = "/v3",
         });
 
-    private byte[]? Read(HttpContext http, string name, TimeSpan age)
+    private byte[]? Read(HttpContext http, string name, TimeSpan age) => http.Request.Cookies[name] is { } cookie ? Open(cookie, age) : null;
+
+    private byte[]? Open(string text, TimeSpan age)
     {
         // A token is encrypted by the same keys, but is no object in JSON.
-        return http.Request.Cookies[name] is { Length: > 0 and < 8192 } cookie && keys.Decrypt(cookie, out var at) is [(byte)'{', ..] content && time.GetUtcNow() < at + age + TimeSpan.FromSeconds(1)
+        return text is { Length: > 0 and < 8192 } && keys.Decrypt(text, out var at) is [(byte)'{', ..] content && time.GetUtcNow() < at + age + TimeSpan.FromSeconds(1)
             ? content
             : null;
     }

@@ -42,13 +42,28 @@ internal sealed class GroupRoutes(
     public static void Write(Utf8JsonWriter json, GroupRow group, string root)
     {
         json.WriteStartObject();
+        WriteMembers(json, group, root);
+        json.WriteEndObject();
+    }
+
+    /// <summary>The group in the list of a user's groups.</summary>
+    /// <param name="until">When a membership that a mapping gave ends, in microseconds; null where it does not.</param>
+    public static void WriteOfUser(Utf8JsonWriter json, GroupRow group, string root, long? until)
+    {
+        json.WriteStartObject();
+        WriteMembers(json, group, root);
+        json.WriteString("membership_expires_at", until is { } at ? Timestamps.MicrosNoZone(at) : null);
+        json.WriteEndObject();
+    }
+
+    private static void WriteMembers(Utf8JsonWriter json, GroupRow group, string root)
+    {
         json.WriteString("id", group.Id);
         json.WriteString("name", group.Name);
         json.WriteString("domain_id", group.DomainId);
         json.WriteString("description", group.Description);
         JsonText.WriteMembers(json, group.Extra);
         json.WriteSelfLink($"{root}/groups/{group.Id.Escaped()}");
-        json.WriteEndObject();
     }
 
     /// <summary>Groups in memory, filtered by name as the database filters.</summary>

@@ -3,6 +3,7 @@ using LinqToDB;
 using LinqToDB.Async;
 using LinqToDB.Data;
 using SharpStack.Foundation.Http;
+using SharpStack.Keystone.Federation;
 using SharpStack.Keystone.Roles;
 using SharpStack.Keystone.Storage;
 
@@ -11,7 +12,7 @@ namespace SharpStack.Keystone.Projects;
 /// <summary>A project or a domain with its tags.</summary>
 internal sealed record ProjectView(ProjectRow Row, IReadOnlyList<string> Tags);
 
-internal sealed class ProjectQueries(KeystoneStore store)
+internal sealed class ProjectQueries(KeystoneStore store, FederatedGroups federated)
 {
     private const int Chunk = 500;
 
@@ -88,7 +89,7 @@ internal sealed class ProjectQueries(KeystoneStore store)
         string userId, ApiContext? filters, CancellationToken cancellationToken, IReadOnlyList<string>? groups = null)
     {
         await using var db = store.Read();
-        var held = EffectiveRoles.Held(db, userId, groups ?? []);
+        var held = await HeldAsync(db, userId, groups, cancellationToken);
         var direct = db.Projects().Where(p => !p.IsDomain && held.Any(a => a.TargetType == AssignmentRow.Project && a.TargetId == p.Id && !a.Inherited));
         var found = (await Filtered(direct).OrderBy(static p => p.Id).ToListAsync(cancellationToken)).ToDictionary(static p => p.Id);
         foreach (var source in await held.Where(static a => a.Inherited).Select(static a => new { a.TargetType, a.TargetId }).Distinct().ToListAsync(cancellationToken))
@@ -120,7 +121,7 @@ internal sealed class ProjectQueries(KeystoneStore store)
     public async Task<IReadOnlyList<ProjectView>> DomainsOfUserAsync(string userId, CancellationToken cancellationToken, IReadOnlyList<string>? groups = null)
     {
         await using var db = store.Read();
-        var held = EffectiveRoles.Held(db, userId, groups ?? []);
+        var held = await HeldAsync(db, userId, groups, cancellationToken);
         var rows = await db.Projects().Where(p => p.IsDomain && held.Any(a => a.TargetType == AssignmentRow.Domain && a.TargetId == p.Id && !a.Inherited))
             .OrderBy(static p => p.Id).ToListAsync(cancellationToken);
         return await WithTagsAsync(db, rows, cancellationToken);
@@ -130,6 +131,10 @@ internal sealed class ProjectQueries(KeystoneStore store)
     public async Task<bool> HasSystemRoleAsync(string userId, CancellationToken cancellationToken, IReadOnlyList<string>? groups = null)
     {
         await using var db = store.Read();
-        return await EffectiveRoles.Held(db, userId, groups ?? []).AnyAsync(static a => a.TargetType == AssignmentRow.System, cancellationToken);
+        return await (await HeldAsync(db, userId, groups, cancellationToken)).AnyAsync(static a => a.TargetType == AssignmentRow.System, cancellationToken);
     }
+
+    /// <summary>What a user holds, also by the memberships that a mapping gave.</summary>
+    private async Task<IQueryable<AssignmentRow>> HeldAsync(DataConnection db, string userId, IReadOnlyList<string>? groups, CancellationToken cancellationToken) =>
+        EffectiveRoles.Held(db, userId, [.. groups ?? [], .. (await federated.OfUserAsync(db, userId, cancellationToken)).Groups]);
 }

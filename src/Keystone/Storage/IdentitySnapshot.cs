@@ -53,6 +53,7 @@ internal sealed class IdentitySnapshot(
     private readonly ConcurrentDictionary<TokenKey, Token> tokens = new();
     private RoleModel? roles;
     private ServiceCatalog? catalog;
+    private byte[]? serviceProviders;
     private int entries;
     private long askedDirectoryAt;
 
@@ -186,7 +187,20 @@ internal sealed class IdentitySnapshot(
             }
             authorizations.TryRemove(KeyValuePair.Create(key, known));
         }
-        return Keep(authorizations, key, await AuthorizeAsync(userId, scope, cancellationToken));
+        var found = await AuthorizeAsync(userId, scope, cancellationToken);
+        return Keep(authorizations, key, found is null ? null : found with { ServiceProviders = await ServiceProvidersAsync(cancellationToken) });
+    }
+
+    /// <summary>The enabled clouds to which this one's users may go, as tokens tell them: a JSON array; null where there are none.</summary>
+    private async ValueTask<byte[]?> ServiceProvidersAsync(CancellationToken cancellationToken)
+    {
+        if (Volatile.Read(ref serviceProviders) is not { } known)
+        {
+            await using var db = store.Read();
+            known = ServiceProviderRoutes.WriteForTokens(await db.ServiceProviders().Where(static p => p.Enabled).OrderBy(static p => p.Id).ToListAsync(cancellationToken));
+            Volatile.Write(ref serviceProviders, known);
+        }
+        return known.Length == 0 ? null : known;
     }
 
     /// <summary>A user and the user's domain, where both are enabled.</summary>

@@ -49,6 +49,12 @@ internal sealed record UserRow
 
     /// <summary>What the directory calls a user who is kept there; null for the users of this table.</summary>
     public string? LocalId { get; init; }
+
+    /// <summary>Made for somebody whom an identity provider vouched for, and named by it.</summary>
+    public bool IsFederated => NameKey == FederatedKeyOf(Id);
+
+    /// <summary>What stands for the name of such a user: providers do not agree on names, so these users are found by their ids only.</summary>
+    public static string FederatedKeyOf(string id) => $"federated:{id}";
 }
 
 [Table("passwords")]

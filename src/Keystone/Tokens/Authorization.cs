@@ -39,6 +39,9 @@ internal sealed record Authorization(
 
     public AccessTokenRow? AccessToken { get; init; }
 
+    /// <summary>The clouds that Keystone to Keystone leads to, a JSON array; null where there are none.</summary>
+    public byte[]? ServiceProviders { get; init; }
+
     /// <summary>For a user of another's identity provider.</summary>
     public FederatedIdentity? Federation { get; init; }
 

@@ -76,6 +76,11 @@ internal sealed class TokenWriter(AdminProject adminProject)
             json.WritePropertyName("catalog");
             json.WriteRawValue(catalog, skipInputValidation: true);
         }
+        if (authorization.ServiceProviders is { } providers)
+        {
+            json.WritePropertyName("service_providers");
+            json.WriteRawValue(providers, skipInputValidation: true);
+        }
         if (authorization.AccessToken is { } access)
         {
             json.WriteStartObject("OS-OAUTH1");

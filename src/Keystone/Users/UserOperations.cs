@@ -15,14 +15,18 @@ using SharpStack.Keystone.Tokens;
 namespace SharpStack.Keystone.Users;
 
 /// <summary>A user with the expiry of the current password.</summary>
-internal sealed record UserView(UserRow Row, long? PasswordExpiresAt);
+internal sealed record UserView(UserRow Row, long? PasswordExpiresAt)
+{
+    /// <summary>As whom identity providers know the user; not read for lists.</summary>
+    public IReadOnlyList<FederatedUserRow> Identities { get; init; } = [];
+}
 
 internal sealed class UserOperations(
     KeystoneStore store, IdentityCache cache, Authenticator authenticator, PasswordRules passwords, AccountRules accounts, DirectoryIdentities directories, RevocationIndex revocations,
     TimeProvider time)
 {
     private static readonly FrozenSet<string> Columns =
-        FrozenSet.ToFrozenSet(["id", "name", "domain_id", "enabled", "default_project_id", "password", "options", "links", "federated", "password_expires_at"]);
+        FrozenSet.ToFrozenSet(["id", "name", "domain_id", "enabled", "default_project_id", "password", "options", "links", LinkedIdentities.Attribute, "password_expires_at"]);
 
     /// <summary>Adds when the current passwords end, in one query for each few hundred users: within the query of a list it would be asked of all of them.</summary>
     public async Task<List<UserView>> ViewsAsync(DataConnection db, IReadOnlyList<UserRow> rows, CancellationToken cancellationToken)
@@ -46,7 +50,7 @@ internal sealed class UserOperations(
         {
             if (await db.Users().FirstOrDefaultAsync(u => u.Id == id, cancellationToken) is { } row)
             {
-                return (await ViewsAsync(db, [row], cancellationToken))[0];
+                return (await ViewsAsync(db, [row], cancellationToken))[0] with { Identities = await LinkedIdentities.OfUserAsync(db, id, cancellationToken) };
             }
         }
         return await directories.UserAsync(id, cancellationToken) is { } other ? new(other, null) : null;
@@ -74,6 +78,7 @@ internal sealed class UserOperations(
             Options = body.TryGetProperty("options", out var options) ? JsonText.Merge(JsonText.Empty, options, dropNull: true) : JsonText.Empty,
             CreatedAt = time.NowMicroseconds(),
         };
+        var identities = LinkedIdentities.Read(body, user.Id, user.Name) ?? [];
         var password = body.Has("password") ? await passwords.GiveAsync(user.Id, user.Options, body.Text("password"), cancellationToken) : null;
         await WriteAsync(
             user.Name,
@@ -82,13 +87,14 @@ internal sealed class UserOperations(
             {
                 await ProjectQueries.RequireDomainAsync(db, domainId, cancellationToken);
                 await db.InsertAsync(user, token: cancellationToken);
+                await LinkedIdentities.StoreAsync(db, user.Id, identities, cancellationToken);
                 if (password is not null)
                 {
                     await db.InsertAsync(password, token: cancellationToken);
                 }
             },
             cancellationToken);
-        return new(user, password?.ExpiresAt);
+        return new(user, password?.ExpiresAt) { Identities = identities };
     }
 
     public async Task<UserView> UpdateAsync(string id, JsonElement body, CancellationToken cancellationToken)
@@ -118,13 +124,17 @@ internal sealed class UserOperations(
                 var after = current with
                 {
                     Name = newName,
-                    NameKey = Names.Key(newName),
+                    NameKey = current.IsFederated ? current.NameKey : Names.Key(newName),
                     Enabled = body.Flag("enabled") ?? current.Enabled,
                     DefaultProjectId = body.TextOr("default_project_id", current.DefaultProjectId),
                     Extra = JsonText.Merge(current.Extra, body, Columns),
                     Options = OptionsAfter(current, body),
                 };
                 await db.UpdateAsync(body.Flag("enabled") == true ? accounts.Renewed(after) : after, token: cancellationToken);
+                if (LinkedIdentities.Read(body, id, newName) is { } identities)
+                {
+                    await LinkedIdentities.StoreAsync(db, id, identities, cancellationToken);
+                }
                 if (password is not null)
                 {
                     await passwords.StoreAsync(db, password, cancellationToken);

@@ -8,6 +8,7 @@ using SharpStack.Foundation.Http;
 using SharpStack.Foundation.Policy;
 using SharpStack.Foundation.Storage;
 using SharpStack.Keystone.Directories;
+using SharpStack.Keystone.Federation;
 using SharpStack.Keystone.Groups;
 using SharpStack.Keystone.Projects;
 using SharpStack.Keystone.Storage;
@@ -15,7 +16,7 @@ using SharpStack.Keystone.Storage;
 namespace SharpStack.Keystone.Users;
 
 internal sealed class UserRoutes(
-    UserOperations users, ProjectQueries projects, DirectoryIdentities directories, KeystoneStore store, Answers answers, ServiceConfig config)
+    UserOperations users, ProjectQueries projects, DirectoryIdentities directories, FederatedGroups federated, KeystoneStore store, Answers answers, ServiceConfig config)
 {
     private static readonly JsonSchema Create = JsonSchema.Object(
         true,
@@ -24,6 +25,7 @@ internal sealed class UserRoutes(
         ("default_project_id", Schemas.Id.OrNull()),
         ("description", Schemas.Text.OrNull()),
         ("enabled", JsonSchema.Boolean),
+        (LinkedIdentities.Attribute, LinkedIdentities.Schema),
         ("password", Schemas.Text.OrNull()),
         ("options", JsonSchema.Object(
             false,
@@ -65,6 +67,7 @@ internal sealed class UserRoutes(
             json.WriteString("default_project_id", row.DefaultProjectId);
         }
         json.WriteString("password_expires_at", user.PasswordExpiresAt is { } at ? Timestamps.MicrosNoZone(at) : null);
+        LinkedIdentities.Write(json, user.Identities);
         JsonText.WriteOptions(json, row.Options);
         JsonText.WriteMembers(json, row.Extra);
         json.WriteSelfLink($"{root}/users/{row.Id.Escaped()}");
@@ -85,21 +88,39 @@ internal sealed class UserRoutes(
             return;
         }
         await using var db = store.Read();
-        var query = Answers.WhereName(context, db.Users(), static u => u.NameKey);
-        foreach (var one in ((string?[])[domain, context.Query["domain_id"]]).OfType<string>().Distinct())
+        var query = LinkedIdentities.Filter(context, db, db.Users()) ?? await NamedAsync(context, db);
+        if (domain is not null && domain != context.Query["domain_id"])
         {
-            query = query.Where(u => u.DomainId == one);
+            query = query.Where(u => u.DomainId == domain);
+        }
+        await WriteListAsync(context, db, query);
+    }
+
+    /// <summary>Users by name; those of identity providers by the name that these gave, to the letter.</summary>
+    private static async Task<IQueryable<UserRow>> NamedAsync(ApiContext context, DataConnection db)
+    {
+        var query = Answers.WhereName(context, db.Users(), static u => u.NameKey);
+        if (context.Query["name"] is not { } name)
+        {
+            return query;
+        }
+        // Asked first: with both in one query no index would serve.
+        var known = await db.FederatedUsers().Where(f => f.DisplayName == name).Select(static f => f.UserId).Distinct().ToListAsync(context.Aborted);
+        var key = Names.Key(name);
+        return known.Count == 0 ? query : db.Users().Where(u => u.NameKey == key || known.Contains(u.Id));
+    }
+
+    /// <summary>Writes a page of users, filtered by <c>domain_id</c>, <c>enabled</c> and <c>password_expires_at</c> too.</summary>
+    public async Task WriteListAsync(ApiContext context, DataConnection db, IQueryable<UserRow> query)
+    {
+        if (context.Query["domain_id"] is { } domain)
+        {
+            query = query.Where(u => u.DomainId == domain);
         }
         if (context.Query.Flag("enabled") is { } enabled)
         {
             query = query.Where(u => u.Enabled == enabled);
         }
-        await WriteListAsync(context, db, query);
-    }
-
-    /// <summary>Writes a page of users, filtered by <c>password_expires_at</c> too.</summary>
-    public async Task WriteListAsync(ApiContext context, DataConnection db, IQueryable<UserRow> query)
-    {
         var page = await answers.PageAsync(context, ExpiryFilter.Apply(context, db, query), static u => u.Id);
         var views = await users.ViewsAsync(db, page.Items, context.Aborted);
         await answers.CollectionAsync(context, "users", new Page<UserView>(views, page.Truncated, page.NextMarker), Write);
@@ -159,17 +180,25 @@ internal sealed class UserRoutes(
         if (user.LocalId is not null)
         {
             var groups = await directories.GroupsOfUserAsync(user, context.Aborted);
-            await answers.CollectionAsync(context, "groups", answers.Page(context, GroupRoutes.Named(context, groups), static g => g.Id), GroupRoutes.Write);
+            await answers.CollectionAsync(context, "groups", answers.Page(context, GroupRoutes.Named(context, groups), static g => g.Id), (json, group, root) => GroupRoutes.WriteOfUser(json, group, root, null));
             return;
         }
         await using var db = store.Read();
+        var expiring = await federated.ExpiriesAsync(db, id, context.Aborted);
+        var ids = expiring.Keys.ToList();
+        // One who is a member here too stays one: that membership has no end.
+        var lasting = await db.Memberships().Where(m => m.UserId == id && ids.Contains(m.GroupId)).Select(static m => m.GroupId).ToListAsync(context.Aborted);
         var query = Answers.WhereName(
-            context, db.Groups().Where(g => db.Memberships().Any(m => m.UserId == id && m.GroupId == g.Id)), static g => g.NameKey);
+            context, db.Groups().Where(g => ids.Contains(g.Id) || db.Memberships().Any(m => m.UserId == id && m.GroupId == g.Id)), static g => g.NameKey);
         if (context.Identity.DomainId is { } own)
         {
             query = query.Where(g => g.DomainId == own);
         }
-        await answers.CollectionAsync(context, "groups", await answers.PageAsync(context, query, static g => g.Id), GroupRoutes.Write);
+        await answers.CollectionAsync(
+            context,
+            "groups",
+            await answers.PageAsync(context, query, static g => g.Id),
+            (json, group, root) => GroupRoutes.WriteOfUser(json, group, root, lasting.Contains(group.Id) || !expiring.TryGetValue(group.Id, out var until) ? null : until));
     }
 
     private async Task ListProjectsAsync(ApiContext context)

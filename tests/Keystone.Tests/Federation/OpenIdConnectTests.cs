@@ -1,3 +1,5 @@
+using System.Text.Json.Nodes;
+using Microsoft.Extensions.Time.Testing;
 using SharpStack.TestKit;
 
 namespace SharpStack.Keystone.Tests.Federation;
@@ -170,9 +172,82 @@ public class OpenIdConnectTests
         }
     }
 
-    private static async Task<IdentityCloud> StartAsync(OpenIddictServer provider, string rules = Rules, params (string Name, string Value)[] options)
+    [Fact]
+    public async Task A_user_whom_somebody_linked_with_a_provider_comes_in_as_that_user()
     {
-        var cloud = await IdentityCloud.StartAsync(null,
+        await using var provider = await OpenIddictServer.StartAsync();
+        await using var cloud = await StartAsync(provider, """[{"local": [{"user": {"name": "{0}"}}], "remote": [{"type": "OIDC-preferred_username"}]}]""");
+        const string linked = "\"federated\": [{\"idp_id\": \"acme\", \"protocols\": [{\"protocol_id\": \"openid\", \"unique_id\": \"bob\"}]}]";
+        var robert = (await cloud.Admin.PostAsync("/v3/users", $$"""{"user": {"name": "robert", "email": "r@x", {{linked}} } }""")).Expect(201).Json.GetProperty("user");
+        var id = robert.GetProperty("id").GetString();
+        Assert.True(JsonNode.DeepEquals(JsonNode.Parse($"{{{linked}}}")!["federated"], JsonNode.Parse(robert.GetProperty("federated").GetRawText())));
+
+        var user = (await BearerAsync(cloud, await provider.AccessTokenAsync())).Expect(201).Json.GetProperty("token").GetProperty("user");
+
+        Assert.Equal((id, "robert"), (user.GetProperty("id").GetString(), user.GetProperty("name").GetString()));
+        Assert.Equal("robert", (await cloud.Admin.GetAsync($"/v3/users/{id}")).Json.GetProperty("user").GetProperty("name").GetString());
+        foreach (var (query, found) in ((string, bool)[])[("unique_id=bob", true), ("idp_id=acme&protocol_id=openid", true), ("idp_id=other", false), ("unique_id=robert", false), ("name=bob", true), ("name=robert", true)])
+        {
+            Assert.Equal(found ? [id!] : [], (await cloud.Admin.GetAsync($"/v3/users?{query}")).Expect(200).Json.GetProperty("users").Texts("id"));
+        }
+        (await cloud.Admin.PostAsync("/v3/users", $$"""{"user": {"name": "second", {{linked}} } }""")).Expect(409);
+        (await cloud.Admin.PostAsync("/v3/users", $$"""{"user": {"name": "second", {{linked.Replace("acme", "none")}} } }""")).Expect(400);
+        (await cloud.Admin.PostAsync("/v3/users", $$"""{"user": {"name": "second", {{linked.Replace("openid", "none")}} } }""")).Expect(400);
+        (await cloud.Admin.PostAsync("/v3/users", """{"user": {"name": "second", "federated": [{"idp_id": "acme", "protocols": []}]}}""")).Expect(400);
+        Assert.Empty((await cloud.Admin.GetAsync("/v3/users?name=second")).Json.GetProperty("users").EnumerateArray());
+        (await cloud.Admin.PatchAsync($"/v3/users/{id}", $$"""{"user": { {{linked.Replace("bob", "rob")}} } }""")).Expect(200);
+        Assert.Equal("rob", (await cloud.Admin.PatchAsync($"/v3/users/{id}", """{"user": {"federated": [], "email": "s@x"}}""")).Expect(200).Json
+            .GetProperty("user").GetProperty("federated")[0].GetProperty("protocols")[0].GetProperty("unique_id").GetString());
+        // Nobody is linked any more: bob is somebody of the provider's domain again.
+        Assert.NotEqual(id, (await BearerAsync(cloud, await provider.AccessTokenAsync())).Expect(201).Json.GetProperty("token").GetProperty("user").GetProperty("id").GetString());
+    }
+
+    [Fact]
+    public async Task Whom_a_provider_named_is_found_by_that_name_and_keeps_the_id_through_changes()
+    {
+        await using var provider = await OpenIddictServer.StartAsync();
+        await using var cloud = await StartAsync(provider, """[{"local": [{"user": {"name": "{0}"}}], "remote": [{"type": "OIDC-preferred_username"}]}]""");
+        var id = (await BearerAsync(cloud, await provider.AccessTokenAsync())).Expect(201).Json.GetProperty("token").GetProperty("user").GetProperty("id").GetString();
+        var domain = (await cloud.Admin.GetAsync($"/v3/users/{id}")).Json.GetProperty("user").GetProperty("domain_id").GetString();
+        await cloud.CreateAsync("users", "user", $$"""{"name": "bob", "domain_id": "{{domain}}" }""");
+
+        (await cloud.Admin.PatchAsync($"/v3/users/{id}", """{"user": {"description": "comes from outside"}}""")).Expect(200);
+
+        Assert.Equal(2, (await cloud.Admin.GetAsync("/v3/users?name=bob")).Json.GetProperty("users").GetArrayLength());
+        Assert.Equal(id, (await BearerAsync(cloud, await provider.AccessTokenAsync())).Expect(201).Json.GetProperty("token").GetProperty("user").GetProperty("id").GetString());
+    }
+
+    [Fact]
+    public async Task A_membership_that_a_mapping_gave_tells_its_end_and_ends()
+    {
+        var time = new FakeTimeProvider(TimeProvider.System.GetUtcNow());
+        await using var provider = await OpenIddictServer.StartAsync(["developers"]);
+        await using var cloud = await StartAsync(time, provider, Rules);
+        (await cloud.Admin.PatchAsync("/v3/OS-FEDERATION/identity_providers/acme", """{"identity_provider": {"authorization_ttl": 5}}""")).Expect(200);
+        var (group, project) = await cloud.AddGroupAsync("developers", "member");
+        var id = (await BearerAsync(cloud, await provider.AccessTokenAsync())).Expect(201).Json.GetProperty("token").GetProperty("user").GetProperty("id").GetString();
+        var lasting = await cloud.CreateAsync("groups", "group", """{"name": "regulars"}""");
+        (await cloud.Admin.PutAsync($"/v3/groups/{lasting}/users/{id}")).Expect(204);
+
+        var groups = (await cloud.Admin.GetAsync($"/v3/users/{id}/groups")).Expect(200).Json.GetProperty("groups").EnumerateArray()
+            .ToDictionary(static g => g.GetProperty("id").GetString()!, static g => g.GetProperty("membership_expires_at").GetString());
+
+        Assert.Equal(2, groups.Count);
+        Assert.Null(groups[lasting]);
+        Assert.Equal(time.GetUtcNow().AddMinutes(5).UtcDateTime, DateTime.Parse(groups[group]!, null, System.Globalization.DateTimeStyles.AssumeUniversal | System.Globalization.DateTimeStyles.AdjustToUniversal), TimeSpan.FromMilliseconds(1));
+        Assert.Equal([project], (await cloud.Admin.GetAsync($"/v3/users/{id}/projects")).Expect(200).Json.GetProperty("projects").Texts("id"));
+
+        time.Advance(TimeSpan.FromMinutes(6));
+
+        Assert.Equal([lasting], (await cloud.Admin.GetAsync($"/v3/users/{id}/groups")).Expect(200).Json.GetProperty("groups").Texts("id"));
+        Assert.Empty((await cloud.Admin.GetAsync($"/v3/users/{id}/projects")).Expect(200).Json.GetProperty("projects").EnumerateArray());
+    }
+
+    private static Task<IdentityCloud> StartAsync(OpenIddictServer provider, string rules = Rules, params (string Name, string Value)[] options) => StartAsync(null, provider, rules, options);
+
+    private static async Task<IdentityCloud> StartAsync(TimeProvider? time, OpenIddictServer provider, string rules, params (string Name, string Value)[] options)
+    {
+        var cloud = await IdentityCloud.StartAsync(time,
         [
             ("oidc_acme", "issuer", provider.Issuer),
             ("oidc_acme", "client_id", OpenIddictServer.ClientId),

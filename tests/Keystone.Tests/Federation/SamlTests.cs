@@ -2,7 +2,9 @@ using System.Diagnostics;
 using System.Security.Cryptography;
 using System.Security.Cryptography.X509Certificates;
 using System.Text;
+using System.Text.Json;
 using Microsoft.Extensions.Time.Testing;
+using SharpStack.Keystone.Tests.Ldap;
 using SharpStack.TestKit;
 
 namespace SharpStack.Keystone.Tests.Federation;
@@ -17,6 +19,8 @@ public sealed class SamlTests : IDisposable
         [{"local": [{"user": {"name": "{0}", "email": "{1}"}}, {"groups": "{2}", "domain": {"id": "default"}}],
           "remote": [{"type": "uid"}, {"type": "MELLON_mail"}, {"type": "groups"}]}]
         """;
+
+    private static CancellationToken Cancelled => TestContext.Current.CancellationToken;
 
     private readonly DirectoryInfo folder = Directory.CreateTempSubdirectory("sharpstack-saml-");
 
@@ -143,7 +147,7 @@ public sealed class SamlTests : IDisposable
         var vouched = (await anonymous.PostAsync(
             "/v3/auth/OS-FEDERATION/saml2/ecp", $$"""{"auth": {"identity": {"methods": ["token"], "token": {"id": "{{token}}"} }, "scope": {"service_provider": {"id": "away"} } } }""")).Expect(200);
         using var traveller = away.Client(null);
-        var received = (await traveller.SendAsync(HttpMethod.Post, receiver, vouched.Text, "application/vnd.paos+xml")).Expect(204);
+        var received = (await traveller.SendAsync(HttpMethod.Post, receiver, vouched.Text, "application/vnd.paos+xml")).Expect(303);
         var entered = (await traveller.SendAsync(
             HttpMethod.Get, "/v3/OS-FEDERATION/identity_providers/home/protocols/saml2/auth", headers: ("Cookie", received.Headers.Cookies()))).Expect(201);
 
@@ -151,7 +155,73 @@ public sealed class SamlTests : IDisposable
         Assert.Equal("alice at alice", guest.GetProperty("name").GetString());
         Assert.Equal([awayGroup], guest.GetProperty("OS-FEDERATION").GetProperty("groups").Texts("id"));
         Assert.Equal($"http://keystone.local{receiver}", vouched.Headers.GetValues("X-sp-url").Single());
+        Assert.EndsWith("/v3/OS-FEDERATION/identity_providers/home/protocols/saml2/auth", received.Headers.Location!.OriginalString, StringComparison.Ordinal);
+        (await traveller.SendAsync(HttpMethod.Post, receiver, vouched.Text, "application/vnd.paos+xml")).Expect(401);
         (await traveller.SendAsync(HttpMethod.Post, receiver, vouched.Text.Replace("alice", "admin", StringComparison.Ordinal), "application/vnd.paos+xml")).Expect(401);
+    }
+
+    [Fact]
+    public async Task The_clients_plugin_for_providers_without_a_browser_comes_in()
+    {
+        WriteKey();
+        var (port, providerPort) = (TestDirectory.FreePort(), TestDirectory.FreePort());
+        await File.WriteAllTextAsync(PathOf("idp.xml"), await ProviderAsync("metadata", $"{providerPort}"), Cancelled);
+        await using var cloud = await IdentityCloud.ListenAsync(port, ("saml2_campus", "idp_metadata", PathOf("idp.xml")), ("saml2", "remote_id_attribute", "MELLON_IDP"));
+        await cloud.AddProviderAsync("campus", "saml2", Rules, "urn:test:idp");
+        await cloud.AddGroupAsync("developers", "member");
+        using var http = new HttpClient();
+        await File.WriteAllTextAsync(PathOf("sp.xml"), await http.GetStringAsync(new Uri($"http://127.0.0.1:{port}/v3/auth/OS-FEDERATION/saml2/sp/campus/metadata"), Cancelled), Cancelled);
+        using var provider = Start("saml_idp.py", folder.FullName, "serve", PathOf("sp.xml"), $"{providerPort}");
+        try
+        {
+            Assert.Equal("ready", await provider.StandardOutput.ReadLineAsync(Cancelled));
+            string[] login = ["saml", $"http://127.0.0.1:{port}/v3", "campus", "saml2", $"http://127.0.0.1:{providerPort}/ecp", "bob"];
+
+            var came = JsonDocument.Parse(await RunAsync("federated_client.py", [.. login, "bob-secret", "developers"])).RootElement;
+
+            Assert.Equal(("bob", "developers"), (came.GetProperty("user").GetString(), came.GetProperty("project").GetString()));
+            Assert.Contains("member", came.GetProperty("roles").EnumerateArray().Select(static r => r.GetString()));
+            (await cloud.ValidateAsync(came.GetProperty("token").GetString()!)).Expect(200);
+            using var refused = Start("federated_client.py", [.. login, "wrong", "developers"]);
+            await refused.WaitForExitAsync(Cancelled);
+            Assert.NotEqual(0, refused.ExitCode);
+        }
+        finally
+        {
+            provider.Kill();
+            await provider.WaitForExitAsync(CancellationToken.None);
+        }
+    }
+
+    [Fact]
+    public async Task The_clients_plugin_for_keystone_to_keystone_comes_in()
+    {
+        WriteKey();
+        var (homePort, awayPort) = (TestDirectory.FreePort(), TestDirectory.FreePort());
+        await using var home = await IdentityCloud.ListenAsync(
+            homePort,
+            ("saml", "idp_entity_id", "https://home.test/idp"), ("saml", "idp_sso_endpoint", "https://home.test/sso"), ("saml", "certfile", PathOf("idp.crt")), ("saml", "keyfile", PathOf("idp.key")));
+        using var anonymous = home.Client(null);
+        await File.WriteAllTextAsync(PathOf("home.xml"), (await anonymous.GetAsync("/v3/OS-FEDERATION/saml2/metadata")).Expect(200).Text, Cancelled);
+        await using var away = await IdentityCloud.ListenAsync(awayPort, ("saml2_home", "idp_metadata", PathOf("home.xml")));
+        await away.AddProviderAsync(
+            "home", "saml2", """[{"local": [{"user": {"name": "{0}"}}, {"groups": "{1}"}], "remote": [{"type": "openstack_user"}, {"type": "openstack_groups"}]}]""", "https://home.test/idp");
+        await away.AddGroupAsync("travellers", "reader");
+        (await home.Admin.PutAsync(
+            "/v3/OS-FEDERATION/service_providers/away",
+            $$"""
+            {"service_provider": {"enabled": true, "auth_url": "http://127.0.0.1:{{awayPort}}/v3/OS-FEDERATION/identity_providers/home/protocols/saml2/auth",
+              "sp_url": "http://127.0.0.1:{{awayPort}}/v3/auth/OS-FEDERATION/saml2/sp/home/ecp"} }
+            """)).Expect(201);
+        var (user, _, _) = await home.PersonAsync("alice", "member");
+        var group = await home.CreateAsync("groups", "group", """{"name": "travellers"}""");
+        (await home.Admin.PutAsync($"/v3/groups/{group}/users/{user}")).Expect(204);
+
+        var came = JsonDocument.Parse(await RunAsync("federated_client.py", "k2k", $"http://127.0.0.1:{homePort}/v3", "alice", "secret", "alice", "away", "travellers")).RootElement;
+
+        Assert.Equal(("alice", "travellers"), (came.GetProperty("user").GetString(), came.GetProperty("project").GetString()));
+        (await away.ValidateAsync(came.GetProperty("token").GetString()!)).Expect(200);
+        (await home.ValidateAsync(came.GetProperty("token").GetString()!)).Expect(404);
     }
 
     private sealed record Login(string Response, string RelayState, string Cookies);
@@ -196,17 +266,17 @@ public sealed class SamlTests : IDisposable
         return await browser.SendAsync(HttpMethod.Post, ConsumerPath, form, "application/x-www-form-urlencoded", ("Cookie", login.Cookies));
     }
 
-    private async Task<string> ProviderAsync(params string[] arguments)
+    private Task<string> ProviderAsync(params string[] arguments) => RunAsync("saml_idp.py", [folder.FullName, .. arguments]);
+
+    private static Process Start(string script, params string[] arguments) => Process.Start(
+        new ProcessStartInfo("/usr/bin/python3", [Path.Combine(AppContext.BaseDirectory, "Federation", script), .. arguments]) { RedirectStandardOutput = true, RedirectStandardError = true })!;
+
+    private static async Task<string> RunAsync(string script, params string[] arguments)
     {
-        var start = new ProcessStartInfo("/usr/bin/python3", [Path.Combine(AppContext.BaseDirectory, "Federation", "saml_idp.py"), folder.FullName, .. arguments])
-        {
-            RedirectStandardOutput = true,
-            RedirectStandardError = true,
-        };
-        using var process = Process.Start(start)!;
-        var errors = process.StandardError.ReadToEndAsync(TestContext.Current.CancellationToken);
-        var output = await process.StandardOutput.ReadToEndAsync(TestContext.Current.CancellationToken);
-        await process.WaitForExitAsync(TestContext.Current.CancellationToken);
+        using var process = Start(script, arguments);
+        var errors = process.StandardError.ReadToEndAsync(Cancelled);
+        var output = await process.StandardOutput.ReadToEndAsync(Cancelled);
+        await process.WaitForExitAsync(Cancelled);
         Assert.True(process.ExitCode == 0, await errors);
         return output.Trim();
     }

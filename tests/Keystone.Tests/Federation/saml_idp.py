@@ -1,11 +1,14 @@
 #!/usr/bin/python3
 """An independent SAML identity provider (pysaml2), one call at a time.
 
-saml_idp.py FOLDER metadata               prints the provider's metadata
+saml_idp.py FOLDER metadata [PORT]        prints the provider's metadata
 saml_idp.py FOLDER respond SP URL         prints the answer, in Base64, to the request in URL of the service provider whose metadata is the file SP
+saml_idp.py FOLDER serve SP PORT          answers the requests that clients bring (ECP) to http://127.0.0.1:PORT/ecp, for bob with password bob-secret; prints a line when it does
 
-FOLDER holds idp.key and idp.crt.
+FOLDER holds idp.key and idp.crt. ENTITY_ID in the environment is what the provider calls itself (urn:test:idp).
 """
+import base64
+import http.server
 import logging
 import os
 import sys
@@ -13,18 +16,19 @@ import urllib.parse
 
 logging.disable(logging.CRITICAL)
 
-from saml2 import BINDING_HTTP_REDIRECT, xmldsig  # noqa: E402
+from saml2 import BINDING_HTTP_REDIRECT, BINDING_PAOS, BINDING_SOAP, xmldsig  # noqa: E402
 from saml2.config import IdPConfig  # noqa: E402
 from saml2.metadata import entity_descriptor  # noqa: E402
 from saml2.saml import NAME_FORMAT_BASIC, NAMEID_FORMAT_UNSPECIFIED, NameID  # noqa: E402
 from saml2.server import Server  # noqa: E402
 
 folder, command = sys.argv[1:3]
+port = sys.argv[-1]
 settings = {
-    "entityid": "urn:test:idp",
+    "entityid": os.environ.get("ENTITY_ID", "urn:test:idp"),
     "service": {
         "idp": {
-            "endpoints": {"single_sign_on_service": [("http://idp.test/sso", BINDING_HTTP_REDIRECT)]},
+            "endpoints": {"single_sign_on_service": [("http://idp.test/sso", BINDING_HTTP_REDIRECT), (f"http://127.0.0.1:{port}/ecp", BINDING_SOAP)]},
             "policy": {"default": {"name_form": NAME_FORMAT_BASIC, "lifetime": {"minutes": 5}}},
             "name_id_format": [NAMEID_FORMAT_UNSPECIFIED],
         }
@@ -33,26 +37,57 @@ settings = {
     "cert_file": os.path.join(folder, "idp.crt"),
     "xmlsec_binary": "/usr/bin/xmlsec1",
 }
-if command == "respond":
+if command != "metadata":
     settings["metadata"] = {"local": [sys.argv[3]]}
 config = IdPConfig().load(settings)
 if command == "metadata":
     print(entity_descriptor(config))
     sys.exit()
-query = urllib.parse.parse_qs(urllib.parse.urlparse(sys.argv[4]).query)
 idp = Server(config=config)
-request = idp.parse_authn_request(query["SAMLRequest"][0], BINDING_HTTP_REDIRECT)
-response = idp.create_authn_response(
-    identity={"uid": ["bob"], "mail": ["bob@example.com"], "groups": ["developers", "unknown"]},
-    userid="bob",
-    name_id=NameID(format=NAMEID_FORMAT_UNSPECIFIED, text="bob"),
-    authn={"class_ref": "urn:oasis:names:tc:SAML:2.0:ac:classes:Password", "authn_auth": "urn:test:idp"},
-    sign_assertion=True,
-    sign_response=False,
-    sign_alg=xmldsig.SIG_RSA_SHA256,
-    digest_alg=xmldsig.DIGEST_SHA256,
-    **idp.response_args(request.message),
-)
-import base64  # noqa: E402
 
-print(base64.b64encode(str(response).encode()).decode())
+
+def respond(request, bindings=None):
+    return str(idp.create_authn_response(
+        identity={"uid": ["bob"], "mail": ["bob@example.com"], "groups": ["developers", "unknown"]},
+        userid="bob",
+        name_id=NameID(format=NAMEID_FORMAT_UNSPECIFIED, text="bob"),
+        authn={"class_ref": "urn:oasis:names:tc:SAML:2.0:ac:classes:Password", "authn_auth": "urn:test:idp"},
+        sign_assertion=True,
+        sign_response=False,
+        sign_alg=xmldsig.SIG_RSA_SHA256,
+        digest_alg=xmldsig.DIGEST_SHA256,
+        **idp.response_args(request, bindings),
+    ))
+
+
+class Provider(http.server.BaseHTTPRequestHandler):
+    def do_POST(self):
+        envelope = self.rfile.read(int(self.headers["Content-Length"])).decode()
+        if self.headers["Authorization"] != "Basic " + base64.b64encode(b"bob:bob-secret").decode():
+            self.send_error(401)
+            return
+        request = idp.parse_authn_request(envelope, BINDING_SOAP).message
+        response = respond(request, [BINDING_PAOS])
+        if response.startswith("<?xml"):
+            response = response[response.index("?>") + 2:]
+        body = (
+            '<S:Envelope xmlns:S="http://schemas.xmlsoap.org/soap/envelope/"><S:Header>'
+            '<ecp:Response xmlns:ecp="urn:oasis:names:tc:SAML:2.0:profiles:SSO:ecp" S:mustUnderstand="1" S:actor="http://schemas.xmlsoap.org/soap/actor/next"'
+            f' AssertionConsumerServiceURL="{request.assertion_consumer_service_url}"/></S:Header><S:Body>{response}</S:Body></S:Envelope>'
+        ).encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "text/xml")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_):
+        pass
+
+
+if command == "serve":
+    server = http.server.HTTPServer(("127.0.0.1", int(port)), Provider)
+    print("ready", flush=True)
+    server.serve_forever()
+query = urllib.parse.parse_qs(urllib.parse.urlparse(sys.argv[4]).query)
+print(base64.b64encode(respond(idp.parse_authn_request(query["SAMLRequest"][0], BINDING_HTTP_REDIRECT).message).encode()).decode())

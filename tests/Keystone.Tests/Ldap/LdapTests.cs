@@ -64,9 +64,9 @@ public class LdapTests
         Assert.Equal(domain, shown.GetProperty("domain_id").GetString());
         Assert.Equal("{}", shown.GetProperty("options").GetRawText());
         Assert.DoesNotContain("secret", shown.GetRawText(), StringComparison.Ordinal);
-        Assert.Equal(["Staff"], await ListAsync(cloud, $"users/{ada}/groups", "groups"));
+        Assert.Equal(["Staff"], await ListAsync(cloud, "users/ada/groups", "groups"));
         // A member that is gone from the directory is none.
-        Assert.Equal(["Ada"], await ListAsync(cloud, $"groups/{staff}/users", "users"));
+        Assert.Equal(["Ada"], await ListAsync(cloud, "groups/staff/users", "users"));
         (await cloud.Admin.HeadAsync($"/v3/groups/{staff}/users/{ada}")).Expect(204);
         (await cloud.Admin.HeadAsync($"/v3/groups/{staff}/users/{PublicId(domain, "user", "bob")}")).Expect(404);
         (await cloud.Admin.GetAsync($"/v3/users/{PublicId(domain, "user", "nobody")}")).Expect(404);
@@ -145,6 +145,28 @@ public class LdapTests
             cloud, directory, """, "group_objectclass": "posixGroup", "group_name_attribute": "cn", "group_member_attribute": "memberUid", "group_members_are_ids": true""");
         Assert.Equal(["Ada", "Bob"], (await ListAsync(cloud, $"groups/{PublicId(posix, "group", "posix")}/users", "users", $"groups?domain_id={posix}")).Order());
         Assert.Equal(["posix"], await ListAsync(cloud, $"users/{PublicId(posix, "user", "bob")}/groups", "groups", $"users?domain_id={posix}"));
+    }
+
+    [Fact]
+    public async Task Groups_within_groups_are_asked_for_by_the_chain_rule_of_active_directory()
+    {
+        await using var directory = await TestDirectory.StartAsync();
+        await using var relay = new LdapRelay(directory.Port);
+        await using var cloud = await IdentityCloud.StartAsync(
+            null,
+            ("identity", "driver", "ldap"),
+            ("ldap", "url", relay.Url),
+            ("ldap", "user", TestDirectory.Reader),
+            ("ldap", "password", TestDirectory.ReaderPassword),
+            ("ldap", "suffix", TestDirectory.Suffix),
+            ("ldap", "group_ad_nesting", "true"));
+
+        // OpenLDAP does not know the rule and finds nobody; that it takes the query shows that it is well formed.
+        Assert.Empty(await ListAsync(cloud, "users/ada/groups", "groups"));
+        Assert.Empty(await ListAsync(cloud, "groups/staff/users", "users"));
+
+        Assert.True(relay.Asked(LdapRelay.Extensible("1.2.840.113556.1.4.1941", "member", "cn=ada,ou=Users,dc=house")), "the user's groups were not asked for by the rule");
+        Assert.True(relay.Asked(LdapRelay.Extensible("1.2.840.113556.1.4.1941", "memberOf", "cn=staff,ou=UserGroups,dc=house")), "the group's users were not asked for by the rule");
     }
 
     [Fact]

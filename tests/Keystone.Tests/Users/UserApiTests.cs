@@ -184,6 +184,10 @@ public class UserApiTests
         (await cloud.Admin.HeadAsync($"/v3/groups/{group}/users/{user}")).Expect(204);
         (await cloud.Admin.PutAsync($"/v3/projects/{project}/groups/{group}/roles/{role}")).Expect(204);
         Assert.Equal(["worker"], (await cloud.Admin.GetAsync($"/v3/groups/{group}/users")).Json.GetProperty("users").Texts("name"));
+        foreach (var (filter, found) in ((string, string[])[])[("enabled=false", []), ("enabled=true", ["worker"]), ("domain_id=other", []), ("domain_id=default", ["worker"]), ("name=worke", [])])
+        {
+            Assert.Equal(found, (await cloud.Admin.GetAsync($"/v3/groups/{group}/users?{filter}")).Json.GetProperty("users").Texts("name"));
+        }
         Assert.Equal(["crew"], (await cloud.Admin.GetAsync($"/v3/users/{user}/groups")).Json.GetProperty("groups").Texts("name"));
         var token = await cloud.TokenAsync("worker", "secret", IdentityCloud.ProjectScope("site"));
 

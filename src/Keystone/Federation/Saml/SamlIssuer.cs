@@ -150,8 +150,7 @@ internal sealed class SamlIssuer(ServiceConfig config, TimeProvider time)
             xml.WriteStartElement("soap", "Envelope", SamlNames.Soap);
             xml.WriteStartElement("Header", SamlNames.Soap);
             xml.WriteStartElement("ecp", "RelayState", SamlNames.Ecp);
-            xml.WriteAttributeString("actor", SamlNames.Soap, "http://schemas.xmlsoap.org/soap/actor/next");
-            xml.WriteAttributeString("mustUnderstand", SamlNames.Soap, "1");
+            xml.WriteForNextActor();
             xml.WriteString(relayState);
             xml.WriteEndElement();
             xml.WriteEndElement();

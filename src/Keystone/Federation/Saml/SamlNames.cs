@@ -12,9 +12,14 @@ internal static class SamlNames
     public const string Signature = "http://www.w3.org/2000/09/xmldsig#";
     public const string Soap = "http://schemas.xmlsoap.org/soap/envelope/";
     public const string Ecp = "urn:oasis:names:tc:SAML:2.0:profiles:SSO:ecp";
+    public const string Paos = "urn:liberty:paos:2003-08";
+    public const string PaosType = "application/vnd.paos+xml";
+    public const string NextActor = "http://schemas.xmlsoap.org/soap/actor/next";
     public const string Success = "urn:oasis:names:tc:SAML:2.0:status:Success";
     public const string Bearer = "urn:oasis:names:tc:SAML:2.0:cm:bearer";
     public const string PostBinding = "urn:oasis:names:tc:SAML:2.0:bindings:HTTP-POST";
+    public const string PaosBinding = "urn:oasis:names:tc:SAML:2.0:bindings:PAOS";
+    public const string SoapBinding = "urn:oasis:names:tc:SAML:2.0:bindings:SOAP";
     public const string RedirectBinding = "urn:oasis:names:tc:SAML:2.0:bindings:HTTP-Redirect";
 
     private const int LargestDocument = 1 << 20;
@@ -51,6 +56,13 @@ internal static class SamlNames
         : throw CloudException.Unauthorized($"The SAML message's {attribute} is no time.");
 
     public static string Text(DateTimeOffset time) => time.UtcDateTime.ToString("yyyy-MM-ddTHH:mm:ssZ", CultureInfo.InvariantCulture);
+
+    /// <summary>Marks a header block that whoever carries the envelope must understand.</summary>
+    public static void WriteForNextActor(this XmlWriter xml)
+    {
+        xml.WriteAttributeString("actor", Soap, NextActor);
+        xml.WriteAttributeString("mustUnderstand", Soap, "1");
+    }
 
     /// <summary>Ids begin with no digit.</summary>
     public static string NewId() => "_" + Guid.NewGuid().ToString("N");

@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using System.IO.Compression;
 using System.Security.Cryptography;
 using System.Security.Cryptography.X509Certificates;
@@ -10,7 +11,7 @@ using SharpStack.Foundation.Configuration;
 namespace SharpStack.Keystone.Federation.Saml;
 
 /// <summary>
-/// An identity provider by SAML 2.0 (Web Browser SSO profile), configured by <c>[saml2_PROVIDER] idp_metadata</c>. What counts is read only from the very
+/// An identity provider by SAML 2.0 (Web Browser SSO and ECP profiles), configured by <c>[saml2_PROVIDER] idp_metadata</c>. What counts is read only from the very
 /// element whose signature held, so that nothing wrapped around it is believed.
 /// </summary>
 internal sealed class SamlProvider
@@ -27,13 +28,17 @@ internal sealed class SamlProvider
 
     private readonly string entityId;
     private readonly string? ssoUrl;
+    private readonly string? soapUrl;
     private readonly IReadOnlyList<X509Certificate2> certificates;
     private readonly TimeProvider time;
+    private readonly ConcurrentDictionary<string, DateTimeOffset> used = new(StringComparer.Ordinal);
+    private long sweptAt;
 
-    private SamlProvider(string entityId, string? ssoUrl, IReadOnlyList<X509Certificate2> certificates, string? ownEntityId, TimeProvider time)
+    private SamlProvider(string entityId, string? ssoUrl, string? soapUrl, IReadOnlyList<X509Certificate2> certificates, string? ownEntityId, TimeProvider time)
     {
         this.entityId = entityId;
         this.ssoUrl = ssoUrl;
+        this.soapUrl = soapUrl;
         this.certificates = certificates;
         this.time = time;
         OwnEntityId = ownEntityId;
@@ -70,15 +75,7 @@ internal sealed class SamlProvider
         var request = new StringBuilder();
         using (var xml = XmlWriter.Create(request, new XmlWriterSettings { OmitXmlDeclaration = true }))
         {
-            xml.WriteStartElement("samlp", "AuthnRequest", SamlNames.Protocol);
-            xml.WriteAttributeString("ID", requestId);
-            xml.WriteAttributeString("Version", "2.0");
-            xml.WriteAttributeString("IssueInstant", SamlNames.Text(time.GetUtcNow()));
-            xml.WriteAttributeString("Destination", target);
-            xml.WriteAttributeString("ProtocolBinding", SamlNames.PostBinding);
-            xml.WriteAttributeString("AssertionConsumerServiceURL", assertionConsumer);
-            xml.WriteElementString("saml", "Issuer", SamlNames.Assertion, ownEntityId);
-            xml.WriteEndElement();
+            WriteRequest(xml, requestId, ownEntityId, assertionConsumer, SamlNames.PostBinding, target);
         }
         using var packed = new MemoryStream();
         using (var deflate = new DeflateStream(packed, CompressionLevel.Optimal, leaveOpen: true))
@@ -89,7 +86,38 @@ internal sealed class SamlProvider
         return $"{target}{separator}SAMLRequest={Uri.EscapeDataString(Convert.ToBase64String(packed.ToArray()))}&RelayState={Uri.EscapeDataString(relayState)}";
     }
 
-    /// <summary>What a response says, once all of it has been proven.</summary>
+    /// <summary>The envelope with a request that a client without a browser carries to its provider (ECP profile).</summary>
+    public string RequestEnvelope(string requestId, string ownEntityId, string assertionConsumer, string relayState)
+    {
+        var text = new StringBuilder();
+        using (var xml = XmlWriter.Create(text, new XmlWriterSettings { OmitXmlDeclaration = true }))
+        {
+            xml.WriteStartElement("S", "Envelope", SamlNames.Soap);
+            xml.WriteStartElement("Header", SamlNames.Soap);
+            xml.WriteStartElement("paos", "Request", SamlNames.Paos);
+            xml.WriteForNextActor();
+            xml.WriteAttributeString("responseConsumerURL", assertionConsumer);
+            xml.WriteAttributeString("service", SamlNames.Ecp);
+            xml.WriteEndElement();
+            xml.WriteStartElement("ecp", "Request", SamlNames.Ecp);
+            xml.WriteForNextActor();
+            xml.WriteAttributeString("IsPassive", "false");
+            xml.WriteElementString("saml", "Issuer", SamlNames.Assertion, ownEntityId);
+            xml.WriteEndElement();
+            xml.WriteStartElement("ecp", "RelayState", SamlNames.Ecp);
+            xml.WriteForNextActor();
+            xml.WriteString(relayState);
+            xml.WriteEndElement();
+            xml.WriteEndElement();
+            xml.WriteStartElement("Body", SamlNames.Soap);
+            WriteRequest(xml, requestId, ownEntityId, assertionConsumer, SamlNames.PaosBinding, soapUrl);
+            xml.WriteEndElement();
+            xml.WriteEndElement();
+        }
+        return text.ToString();
+    }
+
+    /// <summary>What a response says, once all of it has been proven. A response is taken once.</summary>
     /// <param name="response">A <c>samlp:Response</c>.</param>
     /// <param name="requestId">The request that it must answer; null for one that nobody asked for (another cloud's).</param>
     /// <exception cref="CloudException">Something does not hold (401).</exception>
@@ -109,6 +137,7 @@ internal sealed class SamlProvider
         Require(
             subject is not null && subject.Children(SamlNames.Assertion, "SubjectConfirmation").Any(c => IsConfirmed(c, assertionConsumer, requestId)),
             "is not confirmed for this login");
+        Require(IsFirstUse(assertion.GetAttribute("ID"), subject!), "was used before");
         return Read(assertion, subject!);
     }
 
@@ -128,8 +157,47 @@ internal sealed class SamlProvider
         {
             throw CloudException.Unavailable("it has no certificate for signatures");
         }
-        var sso = idp.Children(SamlNames.Metadata, "SingleSignOnService").FirstOrDefault(static s => s.GetAttribute("Binding") == SamlNames.RedirectBinding);
-        return new(entity!.GetAttribute("entityID"), sso?.GetAttribute("Location"), certificates, ownEntityId, time);
+        return new(entity!.GetAttribute("entityID"), SignOn(SamlNames.RedirectBinding), SignOn(SamlNames.SoapBinding), certificates, ownEntityId, time);
+
+        string? SignOn(string binding) =>
+            idp.Children(SamlNames.Metadata, "SingleSignOnService").FirstOrDefault(s => s.GetAttribute("Binding") == binding)?.GetAttribute("Location");
+    }
+
+    private void WriteRequest(XmlWriter xml, string requestId, string ownEntityId, string assertionConsumer, string binding, string? destination)
+    {
+        xml.WriteStartElement("samlp", "AuthnRequest", SamlNames.Protocol);
+        xml.WriteAttributeString("ID", requestId);
+        xml.WriteAttributeString("Version", "2.0");
+        xml.WriteAttributeString("IssueInstant", SamlNames.Text(time.GetUtcNow()));
+        if (destination is not null)
+        {
+            xml.WriteAttributeString("Destination", destination);
+        }
+        xml.WriteAttributeString("ProtocolBinding", binding);
+        xml.WriteAttributeString("AssertionConsumerServiceURL", assertionConsumer);
+        xml.WriteElementString("saml", "Issuer", SamlNames.Assertion, ownEntityId);
+        xml.WriteEndElement();
+    }
+
+    /// <summary>Remembers an assertion, in this process, for as long as it could be brought again.</summary>
+    private bool IsFirstUse(string id, XmlElement subject)
+    {
+        var now = time.GetUtcNow();
+        var swept = Interlocked.Read(ref sweptAt);
+        if (now.UtcTicks - swept > TimeSpan.TicksPerMinute && Interlocked.CompareExchange(ref sweptAt, now.UtcTicks, swept) == swept)
+        {
+            foreach (var (old, end) in used)
+            {
+                if (end < now)
+                {
+                    used.TryRemove(old, out _);
+                }
+            }
+        }
+        var until = subject.Children(SamlNames.Assertion, "SubjectConfirmation")
+            .Select(static c => c.Child(SamlNames.Assertion, "SubjectConfirmationData")?.Time("NotOnOrAfter"))
+            .Max() ?? now;
+        return used.TryAdd(id, until + Skew);
     }
 
     /// <summary>The response, or its only assertion: whichever carries a signature that holds.</summary>
