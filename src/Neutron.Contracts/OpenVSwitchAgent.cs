@@ -71,6 +71,32 @@ public sealed record DeviceSeen(string PortId, long Revision);
 /// <param name="LookAgain">Ports whose binding changed since the revision seen: the report was not taken, ask for them again.</param>
 public sealed record DeviceStatusAnswer(IReadOnlyList<string> LookAgain);
 
+/// <param name="Host">The asking agent's host, which is left out of the answer.</param>
+public sealed record TunnelsRequest(string Host);
+
+/// <param name="Endpoints">Every other host with an OVS agent that has a tunnel address, whether the agent lives or not: traffic does not need it. Sorted by host.</param>
+public sealed record TunnelsAnswer(IReadOnlyList<TunnelEndpoint> Endpoints);
+
+/// <param name="Address">The agent's <c>[ovs] local_ip</c>.</param>
+/// <param name="Types">Its <c>[agent] tunnel_types</c>.</param>
+public sealed record TunnelEndpoint(string Host, string Address, IReadOnlyList<string> Types);
+
+public sealed record ForwardingRequest(string Host, IReadOnlyList<string> NetworkIds);
+
+/// <param name="IsPopulated">Whether the server runs the mechanism driver <c>l2population</c>; without it agents flood to every endpoint and learn.</param>
+/// <param name="Networks">For each network asked for, where its ACTIVE ports on other hosts are. A network without any is there too, empty.</param>
+public sealed record ForwardingAnswer(bool IsPopulated, IReadOnlyList<NetworkForwarding> Networks);
+
+/// <param name="Hosts">Sorted by address: broadcasts go to all of them.</param>
+public sealed record NetworkForwarding(string NetworkId, IReadOnlyList<RemoteHost> Hosts);
+
+/// <param name="Address">The host's tunnel address.</param>
+/// <param name="Ports">Its ports' addresses, sorted; the IP address is empty where a port has none.</param>
+public sealed record RemoteHost(string Address, IReadOnlyList<AddressPair> Ports);
+
+/// <summary>Another host's tunnel address came, changed or went: ask for all of them.</summary>
+public sealed record TunnelsHint(string Host);
+
 /// <summary>Between the server and the OVS agents.</summary>
 public static class OpenVSwitchContracts
 {
@@ -84,6 +110,22 @@ public static class OpenVSwitchContracts
     /// <summary>Completes the L2 provisioning block of a port, or sets it DOWN. Repeating it changes nothing.</summary>
     public static readonly BusContract<DeviceStatusReport, DeviceStatusAnswer> ReportDevices =
         new(NeutronTopics.Server, "update_device_list", 1, NeutronContractsJson.Default.DeviceStatusReport, NeutronContractsJson.Default.DeviceStatusAnswer);
+
+    /// <summary>Asked at the start, on a slow period, and after hints.</summary>
+    public static readonly BusContract<TunnelsRequest, TunnelsAnswer> GetTunnels =
+        new(NeutronTopics.Server, "tunnel_sync", 1, NeutronContractsJson.Default.TunnelsRequest, NeutronContractsJson.Default.TunnelsAnswer);
+
+    /// <summary>Asked by agents with <c>[agent] l2_population</c>, for the tunnel networks that they have ports of.</summary>
+    public static readonly BusContract<ForwardingRequest, ForwardingAnswer> GetForwarding =
+        new(NeutronTopics.Server, "get_fdb_entries", 1, NeutronContractsJson.Default.ForwardingRequest, NeutronContractsJson.Default.ForwardingAnswer);
+
+    /// <summary>Fanned out.</summary>
+    public static readonly BusContract<TunnelsHint, Ack> TunnelsChanged =
+        new(NeutronTopics.OpenVSwitchAgent, "tunnel_update", 1, NeutronContractsJson.Default.TunnelsHint, NeutronContractsJson.Default.Ack);
+
+    /// <summary>Fanned out by the mechanism driver <c>l2population</c>: a network's ports came up, went, moved or changed addresses.</summary>
+    public static readonly BusContract<NetworkHint, Ack> ForwardingChanged =
+        new(NeutronTopics.OpenVSwitchAgent, "update_fdb_entries", 1, NeutronContractsJson.Default.NetworkHint, NeutronContractsJson.Default.Ack);
 
     /// <summary>Cast to the host that the port is bound to, and to the one that it was bound to before.</summary>
     public static readonly BusContract<PortHint, Ack> PortChanged =

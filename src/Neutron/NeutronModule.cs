@@ -73,6 +73,7 @@ public sealed class NeutronModule : IServiceModule
         services.AddSingleton<PortResource>();
         services.AddSingleton<AgentReports>();
         services.AddSingleton<AgentQuestions>();
+        services.AddSingleton<TunnelQuestions>();
         services.AddSingleton<DhcpQuestions>();
         context.AddWorker<NeutronServer>();
         context.AddApi(new ApiDefinition
@@ -146,7 +147,7 @@ public sealed class NeutronModule : IServiceModule
 }
 
 /// <summary>Serves the agents on the bus, and keeps the reconcilers running.</summary>
-internal sealed class NeutronServer(IMessageBus bus, AgentReports reports, AgentQuestions questions, DhcpQuestions dhcp, DhcpSchedulingReconciler scheduling, NovaNotifier nova, NeutronLeases leases, NetworkSegmentRangeResource ranges, NeutronStore store) : IWorker
+internal sealed class NeutronServer(IMessageBus bus, AgentReports reports, AgentQuestions questions, TunnelQuestions tunnels, DhcpQuestions dhcp, DhcpSchedulingReconciler scheduling, NovaNotifier nova, NeutronLeases leases, NetworkSegmentRangeResource ranges, NeutronStore store) : IWorker
 {
     private readonly List<IDisposable> served = [];
 
@@ -157,6 +158,8 @@ internal sealed class NeutronServer(IMessageBus bus, AgentReports reports, Agent
         Serve(AgentContracts.ReportState, reports.ReportAsync);
         Serve(OpenVSwitchContracts.GetDevices, questions.GetDevicesAsync);
         Serve(OpenVSwitchContracts.GetSecurityGroups, questions.GetSecurityGroupsAsync);
+        Serve(OpenVSwitchContracts.GetTunnels, tunnels.GetTunnelsAsync);
+        Serve(OpenVSwitchContracts.GetForwarding, tunnels.GetForwardingAsync);
         Serve(OpenVSwitchContracts.ReportDevices, questions.ReportDevicesAsync);
         Serve(MetadataContracts.FindInstance, questions.FindInstanceAsync);
         Serve(DhcpContracts.GetNetworks, dhcp.GetNetworksAsync);

@@ -29,13 +29,26 @@ internal enum WorkKind
 
     /// <summary>A network whose attributes changed.</summary>
     Network,
+
+    /// <summary>The tunnels to other hosts.</summary>
+    Tunnels,
+
+    /// <summary>A network whose ports on other hosts changed.</summary>
+    Forwarding,
 }
 
 internal readonly record struct WorkItem(WorkKind Kind, string Id)
 {
     public static readonly WorkItem Host = new(WorkKind.Host, "");
 
-    public override string ToString() => Kind == WorkKind.Host ? "the host" : $"{Kind} {Id}";
+    public static readonly WorkItem Tunnels = new(WorkKind.Tunnels, "");
+
+    public override string ToString() => Kind switch
+    {
+        WorkKind.Host => "the host",
+        WorkKind.Tunnels => "the tunnels",
+        _ => $"{Kind} {Id}",
+    };
 }
 
 /// <summary>
@@ -49,6 +62,7 @@ internal sealed partial class HostWiring(AgentSettings settings, VSwitch vswitch
     private static readonly string[] Protocols = ["OpenFlow10", "OpenFlow13", "OpenFlow14"];
     private static readonly FlowFilter OwnFlows = new(FlowTables.Cookie, ulong.MaxValue);
 
+    private readonly TunnelMesh? tunnels = settings.Tunnels is { } served ? new(settings, served, vswitch, bus, log) : null;
     private readonly LocalVlans vlans = new();
     private readonly ConjunctionIds conjunctions = new();
     private readonly ConcurrentDictionary<string, int> tags = new(StringComparer.Ordinal);
@@ -106,6 +120,12 @@ internal sealed partial class HostWiring(AgentSettings settings, VSwitch vswitch
             case WorkKind.SecurityGroup when loaded && Affected(item.Id) is { Count: > 0 } affected:
                 await LoadGroupsAsync(affected, cancellationToken);
                 break;
+            case WorkKind.Tunnels when loaded && tunnels is not null:
+                await tunnels.LoadAsync(cancellationToken);
+                break;
+            case WorkKind.Forwarding when loaded && tunnels is not null && tunnels.Knows(item.Id):
+                tunnels.Forget(item.Id);
+                break;
             default:
                 // Nothing on this host is concerned, or the first look at everything is still to come.
                 return ReconcileResult.Done;
@@ -140,6 +160,7 @@ internal sealed partial class HostWiring(AgentSettings settings, VSwitch vswitch
             changes =>
             {
                 changes.EnsureBridge(settings.IntegrationBridge, bridge);
+                tunnels?.EnsureBridge(changes, bridge);
                 foreach (var name in MappedBridges())
                 {
                     changes.EnsureBridge(name, bridge);
@@ -149,7 +170,8 @@ internal sealed partial class HostWiring(AgentSettings settings, VSwitch vswitch
             cancellationToken);
         using var limit = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
         limit.CancelAfter(settings.ConnectTimeout);
-        foreach (var name in MappedBridges().Prepend(settings.IntegrationBridge))
+        string[] own = tunnels is null ? [settings.IntegrationBridge] : [settings.IntegrationBridge, tunnels.Bridge];
+        foreach (var name in own.Concat(MappedBridges()))
         {
             try
             {
@@ -172,6 +194,11 @@ internal sealed partial class HostWiring(AgentSettings settings, VSwitch vswitch
         var all = answer.Devices.ToDictionary(device => device.PortId, StringComparer.Ordinal);
         var used = Used(all.Values).ToList();
         var known = used.Count == 0 ? null : await AskGroupsAsync(used, cancellationToken);
+        if (tunnels is not null)
+        {
+            await tunnels.LoadAsync(cancellationToken);
+        }
+
         devices = all;
         unknown = BridgePorts().Select(port => port.ExternalIds[InterfaceId]).Where(id => !all.ContainsKey(id)).ToHashSet(StringComparer.Ordinal);
         groups = known?.Groups.ToDictionary(group => group.Id, StringComparer.Ordinal) ?? new(StringComparer.Ordinal);
@@ -239,6 +266,15 @@ internal sealed partial class HostWiring(AgentSettings settings, VSwitch vswitch
 
         var segments = Segments(up.Values);
         var physical = segments.Select(pair => Physical(pair.Device, pair.Vlan)).OfType<PhysicalSegment>().ToList();
+        var tunnelled = segments.Where(pair => tunnels?.Serves(pair.Device) == true)
+            .Select(pair => new TunnelSegment(pair.Device.NetworkId, pair.Device.NetworkType, pair.Device.SegmentationId!.Value, pair.Vlan)).ToList();
+        if (tunnels is not null)
+        {
+            await tunnels.LoadForwardingAsync(tunnelled, cancellationToken);
+            await ChangeAsync(changes => tunnels.EnsureTunnels(changes, tunnelled), cancellationToken);
+            await ApplyFlowsAsync(tunnels.Bridge, [.. tunnels.Flows(tunnelled)], verify, cancellationToken);
+        }
+
         await ApplyFlowsAsync(settings.IntegrationBridge, [.. IntegrationFlows(up, dead, physical)], verify, cancellationToken);
         foreach (var bridge in MappedBridges())
         {
@@ -260,6 +296,8 @@ internal sealed partial class HostWiring(AgentSettings settings, VSwitch vswitch
                 {
                     changes.SetPort(port.Name, LocalVlans.Dead);
                 }
+
+                tunnels?.RemoveTunnels(changes, tunnelled);
             },
             cancellationToken);
         wired = up.Count;
@@ -372,7 +410,7 @@ internal sealed partial class HostWiring(AgentSettings settings, VSwitch vswitch
             "local" => true,
             "flat" => IsMapped(),
             "vlan" => IsMapped() && device.SegmentationId is not null,
-            _ => false,
+            _ => tunnels?.Serves(device) == true,
         };
         if (can)
         {
@@ -405,7 +443,8 @@ internal sealed partial class HostWiring(AgentSettings settings, VSwitch vswitch
                 : [.. (await connected.DumpFlowsAsync(OwnFlows, limit.Token)).Select(flow => flow.Flow)];
             installed.Remove(bridge);
             var difference = FlowDifference.Between(actual, wanted);
-            await connected.ApplyAsync(difference.Commands(), limit.Token);
+            var forget = bridge == tunnels?.Bridge && TunnelFlows.Outdates(difference);
+            await connected.ApplyAsync(forget ? [.. difference.Commands(), TunnelFlows.Forget] : difference.Commands(), limit.Token);
             installed[bridge] = (connected, wanted);
             if (!difference.IsEmpty)
             {
@@ -492,7 +531,7 @@ internal sealed partial class HostWiring(AgentSettings settings, VSwitch vswitch
     [LoggerMessage(EventId = 6102, Level = LogLevel.Error, Message = "Port {Port} cannot be wired: {Reason}")]
     private partial void LogBadPort(string port, string reason);
 
-    [LoggerMessage(EventId = 6103, Level = LogLevel.Error, Message = "Port {Port} is on a network of type {Type}, physical network {PhysicalNetwork}, which this host does not reach: see [ovs] bridge_mappings")]
+    [LoggerMessage(EventId = 6103, Level = LogLevel.Error, Message = "Port {Port} is on a network of type {Type}, physical network {PhysicalNetwork}, which this host does not reach: see [ovs] bridge_mappings and [agent] tunnel_types")]
     private partial void LogCannotServe(string port, string type, string physicalNetwork);
 
     [LoggerMessage(EventId = 6104, Level = LogLevel.Information, Message = "Flows of {Bridge}: {Added} added, {Changed} changed, {Removed} removed")]

@@ -101,6 +101,12 @@ internal sealed partial class OpenVSwitchAgent : IWorker, IAsyncDisposable
 
             return Task.FromResult(Ack.Ok);
         }));
+        if (settings.Tunnels is not null)
+        {
+            served.Add(bus.Serve(OpenVSwitchContracts.TunnelsChanged, settings.Host, (hint, _) => hint.Host == settings.Host ? Task.FromResult(Ack.Ok) : Enqueue(WorkItem.Tunnels)));
+            served.Add(bus.Serve(OpenVSwitchContracts.ForwardingChanged, settings.Host, (hint, _) => Enqueue(new(WorkKind.Forwarding, hint.NetworkId))));
+        }
+
         controller.Start();
         vswitch.Database.Start();
         heartbeat = new AgentHeartbeat(bus, Report, () => reconciler.Enqueue(WorkItem.Host), settings.ReportInterval, time, log);
@@ -193,6 +199,10 @@ internal sealed partial class OpenVSwitchAgent : IWorker, IAsyncDisposable
                         {
                             reconciler!.Enqueue(WorkItem.Host);
                         }
+                        else if (settings.Tunnels is not null && TunnelMesh.IsTunnel(row.Text("type")))
+                        {
+                            reconciler!.Enqueue(WorkItem.Tunnels);
+                        }
                     }
 
                     break;
@@ -206,7 +216,7 @@ internal sealed partial class OpenVSwitchAgent : IWorker, IAsyncDisposable
         }
     }
 
-    private bool IsOurs(string bridge) => bridge == settings.IntegrationBridge || settings.BridgeMappings.Values.Contains(bridge);
+    private bool IsOurs(string bridge) => bridge == settings.IntegrationBridge || bridge == settings.Tunnels?.Bridge || settings.BridgeMappings.Values.Contains(bridge);
 
     private static bool Differs(OvsdbChange change, params ReadOnlySpan<string> columns)
     {
@@ -235,16 +245,16 @@ internal sealed partial class OpenVSwitchAgent : IWorker, IAsyncDisposable
         ["integration_bridge"] = settings.IntegrationBridge,
         ["datapath_type"] = settings.DatapathType,
         ["vhostuser_socket_dir"] = settings.VhostuserSocketDir,
-        ["tunnel_types"] = new JsonArray([.. settings.TunnelTypes.Select(type => (JsonNode?)type)]),
-        ["tunneling_ip"] = null,
-        ["l2_population"] = false,
-        ["arp_responder_enabled"] = false,
+        ["tunnel_types"] = new JsonArray([.. (settings.Tunnels?.Types ?? []).Select(type => (JsonNode?)type)]),
+        ["tunneling_ip"] = settings.Tunnels?.LocalIp.ToString(),
+        ["l2_population"] = settings.Tunnels?.PopulateForwarding ?? false,
+        ["arp_responder_enabled"] = settings.Tunnels?.ArpResponder ?? false,
         ["enable_distributed_routing"] = false,
         ["in_distributed_mode"] = false,
         ["ovs_hybrid_plug"] = false,
         ["log_agent_heartbeats"] = false,
         ["extensions"] = new JsonArray(),
-        ["ovs_capabilities"] = new JsonObject { ["datapath_types"] = new JsonArray("netdev", "system"), ["iface_types"] = new JsonArray("internal", "patch", "system", "tap") },
+        ["ovs_capabilities"] = new JsonObject { ["datapath_types"] = new JsonArray("netdev", "system"), ["iface_types"] = new JsonArray("geneve", "gre", "internal", "patch", "system", "tap", "vxlan") },
         ["devices"] = wiring!.WiredPorts,
     };
 

@@ -90,10 +90,9 @@ internal sealed class AgentApi(NeutronStore store, AgentDirectory directory, Res
         await store.WriteAsync(
             async work =>
             {
-                if (await work.Db.GetTable<AgentRow>().Where(agent => agent.Id == id).DeleteAsync(work.Cancellation) == 0)
-                {
-                    throw NeutronErrors.AgentNotFound(id);
-                }
+                var row = await work.Db.GetTable<AgentRow>().FirstOrDefaultAsync(agent => agent.Id == id, work.Cancellation) ?? throw NeutronErrors.AgentNotFound(id);
+                await work.Db.DeleteAsync(row, token: work.Cancellation);
+                TunnelQuestions.TellChange(work, TunnelQuestions.EndpointOf(row), null);
             },
             context.Aborted);
         await context.NoContentAsync();

@@ -29,6 +29,7 @@ internal sealed class AgentReports(NeutronStore store, AgentDirectory directory,
         var row = await work.Db.GetTable<AgentRow>().FirstOrDefaultAsync(agent => agent.AgentType == report.AgentType && agent.Host == report.Host, work.Cancellation);
         var status = row is null ? "new" : directory.IsAlive(row) ? "alive" : "revived";
         var isNew = row is null;
+        var tunnel = row is null ? null : TunnelQuestions.EndpointOf(row);
         row ??= new AgentRow { Id = Guid.NewGuid().ToString("D"), AgentType = report.AgentType, Host = report.Host, AdminStateUp = true, CreatedAt = work.Now, StartedAt = work.Now };
         row.Binary = report.Binary;
         row.Topic = report.Topic;
@@ -43,6 +44,11 @@ internal sealed class AgentReports(NeutronStore store, AgentDirectory directory,
         else
         {
             await work.Db.UpdateAsync(row, token: work.Cancellation);
+        }
+
+        if (row.AgentType == AgentTypes.OpenVSwitch)
+        {
+            TunnelQuestions.TellChange(work, tunnel, TunnelQuestions.EndpointOf(row));
         }
 
         if (row.AgentType == AgentTypes.OpenVSwitch && (status != "alive" || report.Start))

@@ -16,4 +16,9 @@ internal interface IMechanismDriver
     /// <param name="agents">The live agents of that host.</param>
     /// <returns>Null where this driver cannot.</returns>
     PortBinding? TryBind(PortRow port, Segment segment, IReadOnlyList<Agent> agents);
+
+    /// <summary>A port's status, host or addresses changed, or it goes; called within the transaction.</summary>
+    void PortChanged(Work work, PortRow port, string previousStatus)
+    {
+    }
 }

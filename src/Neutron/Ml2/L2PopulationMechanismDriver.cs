@@ -1,9 +1,11 @@
 using SharpStack.Neutron.Agents;
+using SharpStack.Neutron.Contracts;
+using SharpStack.Neutron.Ports;
 using SharpStack.Neutron.Storage;
 
 namespace SharpStack.Neutron.Ml2;
 
-/// <summary><c>l2population</c>: binds nothing; where it is configured the agents are told where each address is, and learn none.</summary>
+/// <summary><c>l2population</c>: binds nothing; agents hear from it when they should ask anew where a network's ports are.</summary>
 internal sealed class L2PopulationMechanismDriver : IMechanismDriver
 {
     public const string DriverName = "l2population";
@@ -11,4 +13,12 @@ internal sealed class L2PopulationMechanismDriver : IMechanismDriver
     public string Name => DriverName;
 
     public PortBinding? TryBind(PortRow port, Segment segment, IReadOnlyList<Agent> agents) => null;
+
+    public void PortChanged(Work work, PortRow port, string previousStatus)
+    {
+        if (port.Status == PortOperations.Active || previousStatus == PortOperations.Active)
+        {
+            work.Hint(bus => bus.FanoutAsync(OpenVSwitchContracts.ForwardingChanged, new NetworkHint(port.NetworkId)));
+        }
+    }
 }

@@ -140,6 +140,7 @@ internal sealed class PortOperations(NeutronOptions options, AgentDirectory agen
     /// <summary>The agents that care for a port: the OVS agents of its hosts, the DHCP agents of its network.</summary>
     public async Task TellAsync(Work work, PortRow port, string previousHost, bool isDeleted)
     {
+        TellDrivers(work, port, port.Status);
         var hint = new PortHint(port.Id, port.NetworkId, port.Revision);
         foreach (var host in new HashSet<string> { port.Host, previousHost }.Where(host => host.Length > 0))
         {
@@ -183,6 +184,11 @@ internal sealed class PortOperations(NeutronOptions options, AgentDirectory agen
     {
         var before = port.Status;
         port.Status = status;
+        if (before != status)
+        {
+            TellDrivers(work, port, before);
+        }
+
         if (before == status || !IsOfServer(port) || !options.NotifyNovaOfStatus)
         {
             return;
@@ -195,6 +201,14 @@ internal sealed class PortOperations(NeutronOptions options, AgentDirectory agen
         else if (before == Active)
         {
             await work.TellNovaAsync("network-vif-unplugged", port.DeviceId, port.Id);
+        }
+    }
+
+    private void TellDrivers(Work work, PortRow port, string previousStatus)
+    {
+        foreach (var driver in drivers)
+        {
+            driver.PortChanged(work, port, previousStatus);
         }
     }
 

@@ -143,6 +143,7 @@ public sealed record Bridge(string Name, ulong? DatapathId, string DatapathType)
 /// <param name="Error">Why the switch cannot use the device.</param>
 /// <param name="OtherConfig">The port's other_config.</param>
 /// <param name="ExternalIds">The interface's external_ids.</param>
+/// <param name="Options">The interface's options.</param>
 public sealed record BridgePort(
     string Name,
     int? Tag,
@@ -150,7 +151,8 @@ public sealed record BridgePort(
     string Type,
     string? Error,
     IReadOnlyDictionary<string, string> OtherConfig,
-    IReadOnlyDictionary<string, string> ExternalIds)
+    IReadOnlyDictionary<string, string> ExternalIds,
+    IReadOnlyDictionary<string, string> Options)
 {
     internal static BridgePort? From(OvsdbSnapshot snapshot, Guid uuid)
     {
@@ -161,6 +163,6 @@ public sealed record BridgePort(
             return null;
         }
 
-        return new(port.Name, (int?)port.Number("tag"), (int?)device.Number("ofport"), device.Text("type") ?? "", device.Text("error"), port.Map("other_config"), device.Map("external_ids"));
+        return new(port.Name, (int?)port.Number("tag"), (int?)device.Number("ofport"), device.Text("type") ?? "", device.Text("error"), port.Map("other_config"), device.Map("external_ids"), device.Map("options"));
     }
 }

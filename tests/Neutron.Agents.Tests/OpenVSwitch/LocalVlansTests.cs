@@ -49,5 +49,5 @@ public sealed class LocalVlansTests
     private static SegmentKey Key(string network) => new(network, null);
 
     private static BridgePort Remembered(string network, int vlan) =>
-        new($"tap-{network}", vlan, 1, "", null, LocalVlans.Describe(Key(network), "flat", "physnet", vlan), new Dictionary<string, string>());
+        new($"tap-{network}", vlan, 1, "", null, LocalVlans.Describe(Key(network), "flat", "physnet", vlan), new Dictionary<string, string>(), new Dictionary<string, string>());
 }
