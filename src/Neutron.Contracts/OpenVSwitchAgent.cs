@@ -1,3 +1,4 @@
+using System.Text.Json.Serialization;
 using SharpStack.Foundation.Bus;
 
 namespace SharpStack.Neutron.Contracts;
@@ -33,7 +34,18 @@ public sealed record DeviceDetails(
     string DeviceId,
     bool PortSecurityEnabled,
     IReadOnlyList<string> SecurityGroupIds,
-    long Revision);
+    long Revision,
+    DeviceQos? Qos = null);
+
+/// <summary>What the QoS policy of a port, or else of its network, says; what it does not say is null.</summary>
+/// <param name="Egress">Of what the instance sends.</param>
+/// <param name="Ingress">Of what it gets.</param>
+/// <param name="DscpMark">0 to 56.</param>
+public sealed record DeviceQos(BandwidthLimit? Egress, BandwidthLimit? Ingress, int? DscpMark);
+
+/// <param name="MaxKbps">Kilobits a second.</param>
+/// <param name="MaxBurstKbps">Kilobits; 0 for the agent's choice.</param>
+public sealed record BandwidthLimit(int MaxKbps, int MaxBurstKbps);
 
 /// <param name="Cidr">The subnet's, such as <c>10.0.0.0/24</c>.</param>
 public sealed record DeviceAddress(string IpAddress, string SubnetId, string Cidr, string? GatewayIp);
@@ -45,10 +57,14 @@ public sealed record AddressPair(string MacAddress, string IpAddress);
 public sealed record SecurityGroupsRequest(string Host, IReadOnlyList<string> SecurityGroupIds);
 
 /// <param name="Groups">The groups asked for that exist.</param>
-/// <param name="Members">For each group that a rule of <paramref name="Groups"/> names as remote group: its members' addresses, sorted. Includes allowed address pairs.</param>
+/// <param name="Members">
+/// For each security group that a rule of <paramref name="Groups"/> names as its remote side: its members' addresses, allowed address pairs too; for each address group: its
+/// addresses, with an empty MAC address. Sorted.
+/// </param>
 public sealed record SecurityGroupsAnswer(
     IReadOnlyList<SecurityGroupDetails> Groups, IReadOnlyDictionary<string, IReadOnlyList<AddressPair>> Members);
 
+/// <param name="Stateful">False where replies need rules of their own: no connection is tracked.</param>
 public sealed record SecurityGroupDetails(string Id, bool Stateful, long Revision, IReadOnlyList<SecurityGroupRuleDetails> Rules);
 
 /// <param name="Direction"><c>ingress</c> or <c>egress</c>.</param>
@@ -58,7 +74,12 @@ public sealed record SecurityGroupDetails(string Id, bool Stateful, long Revisio
 /// <param name="PortMax">Last port, or the ICMP code; null for any.</param>
 /// <param name="RemoteIpPrefix">A CIDR, normalised (<c>0.0.0.0/0</c> and <c>::/0</c> are given as null: any).</param>
 public sealed record SecurityGroupRuleDetails(
-    string Id, string Direction, string EtherType, int? Protocol, int? PortMin, int? PortMax, string? RemoteIpPrefix, string? RemoteGroupId);
+    string Id, string Direction, string EtherType, int? Protocol, int? PortMin, int? PortMax, string? RemoteIpPrefix, string? RemoteGroupId, string? RemoteAddressGroupId = null)
+{
+    /// <summary>The security group or the address group that is the remote side; null for a network, or any.</summary>
+    [JsonIgnore]
+    public string? Remote => RemoteGroupId ?? RemoteAddressGroupId;
+}
 
 /// <summary>What the agent saw.</summary>
 /// <param name="Up">Ports that are wired and filtered.</param>
@@ -135,7 +156,7 @@ public static class OpenVSwitchContracts
     public static readonly BusContract<PortHint, Ack> PortDeleted =
         new(NeutronTopics.OpenVSwitchAgent, "port_delete", 1, NeutronContractsJson.Default.PortHint, NeutronContractsJson.Default.Ack);
 
-    /// <summary>Fanned out; agents that use none of the groups, directly or as a remote group, do nothing.</summary>
+    /// <summary>Fanned out, also for address groups; agents that use none of the groups, directly or as a remote group, do nothing.</summary>
     public static readonly BusContract<SecurityGroupsHint, Ack> SecurityGroupsChanged =
         new(NeutronTopics.OpenVSwitchAgent, "security_groups_update", 1, NeutronContractsJson.Default.SecurityGroupsHint, NeutronContractsJson.Default.Ack);
 

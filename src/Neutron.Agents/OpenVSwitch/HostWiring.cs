@@ -74,6 +74,7 @@ internal sealed partial class HostWiring(AgentSettings settings, VSwitch vswitch
     private Dictionary<string, SecurityGroupDetails> groups = new(StringComparer.Ordinal);
     private Dictionary<string, IReadOnlyList<AddressPair>> members = new(StringComparer.Ordinal);
     private readonly HashSet<string> complained = new(StringComparer.Ordinal);
+    private (OpenFlowSwitch Switch, IReadOnlyList<FlowMeter> Meters)? meters;
     private volatile int wired;
     private bool loaded;
 
@@ -137,7 +138,7 @@ internal sealed partial class HostWiring(AgentSettings settings, VSwitch vswitch
 
     /// <summary>The groups of ports of this host that are, or name as the remote side, the one given.</summary>
     private List<string> Affected(string id) =>
-        [.. Used(devices.Values).Where(used => used == id || (groups.TryGetValue(used, out var group) && group.Rules.Any(rule => rule.RemoteGroupId == id)))];
+        [.. Used(devices.Values).Where(used => used == id || (groups.TryGetValue(used, out var group) && group.Rules.Any(rule => rule.Remote == id)))];
 
     private async Task EnsureBridgesAsync(CancellationToken cancellationToken)
     {
@@ -275,7 +276,9 @@ internal sealed partial class HostWiring(AgentSettings settings, VSwitch vswitch
             await ApplyFlowsAsync(tunnels.Bridge, [.. tunnels.Flows(tunnelled)], verify, cancellationToken);
         }
 
+        var stale = await EnsureMetersAsync([.. up.Values.SelectMany(PortQos.Meters)], verify, cancellationToken);
         await ApplyFlowsAsync(settings.IntegrationBridge, [.. IntegrationFlows(up, dead, physical)], verify, cancellationToken);
+        await RemoveMetersAsync(stale, cancellationToken);
         foreach (var bridge in MappedBridges())
         {
             var flows = BridgeFlows.Physical(PatchPort("phy-", bridge)).Concat(physical.Where(segment => segment.Bridge == bridge).Select(BridgeFlows.PhysicalSegment));
@@ -363,7 +366,7 @@ internal sealed partial class HostWiring(AgentSettings settings, VSwitch vswitch
         var flows = settings.Firewall
             ? PortFirewall.Flows(wiredPort, own, conjunctions, settings.PermittedEthertypes)
             : SpoofProtection.Flows(wiredPort);
-        portFlows[device.PortId] = new(wiredPort, own, [.. flows]);
+        portFlows[device.PortId] = new(wiredPort, own, [.. PortQos.Apply(wiredPort, [.. flows])]);
         return wiredPort;
     }
 
@@ -434,7 +437,7 @@ internal sealed partial class HostWiring(AgentSettings settings, VSwitch vswitch
     {
         using var limit = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
         limit.CancelAfter(settings.RequestTimeout);
-        var connected = controller.Find(bridge) ?? throw new OpenFlowException($"Bridge {bridge} is not connected to {settings.ListenAddress}:{controller.EndPoint.Port}: check that ovs-vswitchd runs.");
+        var connected = ConnectedBridge(bridge);
         try
         {
             // What this agent put into a connection is there as long as the connection is; a look at everything trusts only the switch itself.
@@ -454,9 +457,49 @@ internal sealed partial class HostWiring(AgentSettings settings, VSwitch vswitch
         }
         catch (OperationCanceledException) when (!cancellationToken.IsCancellationRequested)
         {
-            throw new OpenFlowException($"Bridge {bridge} did not answer within {settings.RequestTimeout.TotalSeconds:0} s.");
+            throw NoAnswer(bridge);
         }
     }
+
+    /// <summary>The meters that flows are going to name. What is answered is named by none after that.</summary>
+    private async Task<IReadOnlyList<FlowMeter>> EnsureMetersAsync(IReadOnlyList<FlowMeter> wanted, bool verify, CancellationToken cancellationToken)
+    {
+        var bridge = ConnectedBridge(settings.IntegrationBridge);
+        var known = meters is { } last && last.Switch == bridge ? last.Meters : null;
+        if (!verify && known is not null && known.SequenceEqual(wanted))
+        {
+            return [];
+        }
+
+        using var limit = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+        limit.CancelAfter(settings.RequestTimeout);
+        try
+        {
+            var actual = (await bridge.DumpMetersAsync(limit.Token)).Where(PortQos.IsOwn).ToDictionary(meter => meter.Id);
+            meters = null;
+            await bridge.PutMetersAsync(
+                [.. wanted.Where(meter => !actual.ContainsKey(meter.Id))], [.. wanted.Where(meter => actual.TryGetValue(meter.Id, out var there) && there != meter)], limit.Token);
+            meters = (bridge, wanted);
+            return [.. actual.Values.Where(meter => !wanted.Any(wish => wish.Id == meter.Id))];
+        }
+        catch (OperationCanceledException) when (!cancellationToken.IsCancellationRequested)
+        {
+            throw NoAnswer(bridge.Name);
+        }
+    }
+
+    private async Task RemoveMetersAsync(IReadOnlyList<FlowMeter> stale, CancellationToken cancellationToken)
+    {
+        if (stale.Count > 0)
+        {
+            await ConnectedBridge(settings.IntegrationBridge).DeleteMetersAsync(stale, cancellationToken);
+        }
+    }
+
+    private OpenFlowSwitch ConnectedBridge(string bridge) =>
+        controller.Find(bridge) ?? throw new OpenFlowException($"Bridge {bridge} is not connected to {settings.ListenAddress}:{controller.EndPoint.Port}: check that ovs-vswitchd runs.");
+
+    private OpenFlowException NoAnswer(string bridge) => new($"Bridge {bridge} did not answer within {settings.RequestTimeout.TotalSeconds:0} s.");
 
     private async Task ChangeAsync(Action<VSwitchChanges> describe, CancellationToken cancellationToken)
     {

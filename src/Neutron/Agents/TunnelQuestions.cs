@@ -33,7 +33,7 @@ internal sealed class TunnelQuestions(NeutronStore store, NeutronOptions options
             .ToLookup(row => row.NetworkId, row => row.NetworkType);
         var ports = await (from port in db.GetTable<PortRow>().WhereIn(row => row.NetworkId, ids)
                            where port.Status == PortOperations.Active && port.Host != request.Host
-                           from ip in db.GetTable<IpAllocationRow>().LeftJoin(ip => ip.PortId == port.Id)
+                           from ip in db.GetTable<IpAllocationRow>().LeftJoin(allocation => allocation.PortId == port.Id)
                            select new { port.NetworkId, port.Host, port.MacAddress, IpAddress = (string?)ip.IpAddress }).ToListAsync(cancellationToken);
         var hosts = ports.Select(port => port.Host).Distinct().ToList();
         var endpoints = (await db.GetTable<AgentRow>().Where(row => row.AgentType == AgentTypes.OpenVSwitch).WhereIn(row => row.Host, hosts).ToListAsync(cancellationToken))

@@ -17,6 +17,12 @@ public abstract record FlowAction
     /// <summary>Sends the packet out of a port.</summary>
     public static FlowAction Output(uint port) => new OutputAction(port);
 
+    /// <summary>Drops the packet if it is beyond the meter's rate; only as the first action of a flow.</summary>
+    public static FlowAction Meter(uint id) => new MeterAction(id);
+
+    /// <summary>Marks an IP packet with a differentiated services code point, 0 to 63.</summary>
+    public static FlowAction SetDscp(byte mark) => SetField(FlowField.IpDscp, mark);
+
     /// <summary>Switches as a learning switch.</summary>
     public static FlowAction Normal { get; } = new OutputAction(PortNumbers.Normal);
 
@@ -237,6 +243,18 @@ public abstract record FlowAction
         }
 
         internal override void Format(StringBuilder text) => text.Append(CultureInfo.InvariantCulture, $"goto_table:{Table}");
+    }
+
+    internal sealed record MeterAction(uint Id) : FlowAction
+    {
+        internal override void Write(OpenFlowBuffer buffer)
+        {
+            buffer.U16(6);
+            buffer.U16(8);
+            buffer.U32(Id);
+        }
+
+        internal override void Format(StringBuilder text) => text.Append(CultureInfo.InvariantCulture, $"meter:{Id}");
     }
 
     private sealed record PushVlanAction(ushort EtherType) : FlowAction

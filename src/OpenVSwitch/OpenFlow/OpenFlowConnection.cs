@@ -18,6 +18,7 @@ internal enum OpenFlowType : byte
     MultipartReply = 19,
     BarrierRequest = 20,
     BarrierReply = 21,
+    MeterMod = 29,
     BundleControl = 33,
     BundleAdd = 34,
 }

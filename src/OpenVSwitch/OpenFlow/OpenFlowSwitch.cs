@@ -18,7 +18,10 @@ public sealed class OpenFlowSwitch
     private const byte AllTables = 255;
     private const uint NoBuffer = 0xffffffff;
     private const ushort FlowMultipart = 1;
+    private const ushort MeterConfiguration = 10;
     private const ushort PortDescriptions = 13;
+    private const uint AllMeters = 0xffffffff;
+    private const ushort MeterFlags = 1 | 4 | 8; // kilobits, burst, statistics
 
     private readonly OpenFlowConnection connection;
     private int lastBundle;
@@ -147,6 +150,81 @@ public sealed class OpenFlowSwitch
         return difference;
     }
 
+    /// <summary>The meters of the bridge that have one band, which drops.</summary>
+    public async Task<IReadOnlyList<FlowMeter>> DumpMetersAsync(CancellationToken cancellationToken)
+    {
+        var meters = new List<FlowMeter>();
+        using var buffer = new OpenFlowBuffer();
+        var xid = connection.TakeXids();
+        OpenFlowConnection.Header(buffer, OpenFlowType.MultipartRequest, xid);
+        buffer.U16(MeterConfiguration);
+        buffer.Zeros(6);
+        buffer.U32(AllMeters);
+        buffer.Zeros(4);
+        buffer.PatchLength(2, 0);
+        await connection.RequestAsync(Multipart(Name, "a dump of its meters", xid, body => ReadMeters(body, meters)), buffer.Written, cancellationToken);
+        return meters;
+    }
+
+    /// <summary>Makes meters that are missing, or other than wanted. Flows that name a meter can be sent only after it.</summary>
+    public Task PutMetersAsync(IReadOnlyCollection<FlowMeter> added, IReadOnlyCollection<FlowMeter> changed, CancellationToken cancellationToken) =>
+        ModifyMetersAsync([.. added.Select(meter => (MeterCommand.Add, meter)), .. changed.Select(meter => (MeterCommand.Modify, meter))], cancellationToken);
+
+    /// <summary>Deletes meters, and with them all flows that still name them.</summary>
+    public Task DeleteMetersAsync(IReadOnlyCollection<FlowMeter> meters, CancellationToken cancellationToken) =>
+        ModifyMetersAsync([.. meters.Select(meter => (MeterCommand.Delete, meter))], cancellationToken);
+
+    private async Task ModifyMetersAsync(IReadOnlyList<(MeterCommand Command, FlowMeter Meter)> commands, CancellationToken cancellationToken)
+    {
+        if (commands.Count == 0)
+        {
+            return;
+        }
+
+        using var buffer = new OpenFlowBuffer();
+        var first = connection.TakeXids(commands.Count + 1);
+        for (var i = 0; i < commands.Count; i++)
+        {
+            var (command, meter) = commands[i];
+            var start = buffer.Length;
+            OpenFlowConnection.Header(buffer, OpenFlowType.MeterMod, first + (uint)i);
+            buffer.U16((ushort)command);
+            buffer.U16(MeterFlags);
+            buffer.U32(meter.Id);
+            if (command != MeterCommand.Delete)
+            {
+                buffer.U16(1); // OFPMBT_DROP
+                buffer.U16(16);
+                buffer.U32(meter.Rate);
+                buffer.U32(meter.Burst);
+                buffer.Zeros(4);
+            }
+
+            buffer.PatchLength(start + 2, start);
+        }
+
+        OpenFlowConnection.Header(buffer, OpenFlowType.BarrierRequest, first + (uint)commands.Count);
+        string Describe(int offset) => offset < commands.Count ? $"{commands[offset].Command} {commands[offset].Meter}" : "a barrier";
+        await connection.RequestAsync(new(Name, Describe, first, commands.Count + 1, static (type, _) => type == OpenFlowType.BarrierReply), buffer.Written, cancellationToken);
+    }
+
+    private static void ReadMeters(ReadOnlySpan<byte> body, List<FlowMeter> meters)
+    {
+        var reader = new OpenFlowReader(body);
+        while (reader.Remaining > 0)
+        {
+            var length = reader.U16();
+            var entry = new OpenFlowReader(reader.Take(length - 2));
+            entry.Skip(2);
+            var id = entry.U32();
+            if (entry.Remaining >= 12 && entry.U16() == 1)
+            {
+                entry.Skip(2);
+                meters.Add(new FlowMeter(id, entry.U32(), entry.U32()));
+            }
+        }
+    }
+
     /// <summary>Writes a flow_mod as OpenFlow 1.4 has it.</summary>
     internal static void WriteFlowMod(OpenFlowBuffer buffer, uint xid, FlowCommand command)
     {
@@ -197,6 +275,12 @@ public sealed class OpenFlowSwitch
     {
         FlowAction? last = actions is [.., FlowAction.GotoTableAction found] ? found : null;
         var applied = last is null ? actions : actions[..^1];
+        if (applied is [FlowAction.MeterAction meter, ..])
+        {
+            meter.Write(buffer);
+            applied = applied[1..];
+        }
+
         if (applied.Length > 0)
         {
             var start = buffer.Length;
@@ -228,12 +312,15 @@ public sealed class OpenFlowSwitch
                 case 1:
                     last = FlowAction.GotoTable(body.U8());
                     break;
+                case 6:
+                    actions.Insert(0, FlowAction.Meter(body.U32()));
+                    break;
                 case 4:
                     body.Skip(4);
                     FlowAction.ReadAll(body.Take(body.Remaining), actions);
                     break;
                 default:
-                    // Instructions that this library never writes (meters, metadata) make a foreign flow; it differs from all of ours.
+                    // Instructions that this library never writes (metadata) make a foreign flow; it differs from all of ours.
                     actions.Add(FlowAction.Foreign(type, body.Take(body.Remaining)));
                     break;
             }
@@ -351,6 +438,13 @@ public sealed class OpenFlowSwitch
     }
 
     private delegate void ReadBody(ReadOnlySpan<byte> body);
+
+    private enum MeterCommand : ushort
+    {
+        Add = 0,
+        Modify = 1,
+        Delete = 2,
+    }
 
     private enum BundleStep : ushort
     {

@@ -164,6 +164,57 @@ public sealed class OpenVSwitchAgentTests : IAsyncLifetime
     }
 
     [Fact]
+    public async Task Replies_to_a_stateless_group_need_a_rule_of_their_own()
+    {
+        await server.SetGroupAsync("default", FakeServer.Rule("ingress", 6, 5000, 5000));
+        server.Groups["default"] = server.Groups["default"] with { Stateful = false };
+        await server.SetGroupAsync("open", FakeServer.Rule("ingress"));
+        var a = await MachineAsync("tap-a", "port-a", MacA, "10.0.0.10", "default");
+        var b = await MachineAsync("tap-b", "port-b", MacB, "10.0.0.11", "open");
+        using var there = await ListenAsync(b, "10.0.0.11", 5000);
+        using var here = await ListenAsync(a, "10.0.0.10", 5000);
+        await EventuallyAsync(() => ConnectAsync(b, "10.0.0.10", 5000, seconds: 1));
+        Assert.False(await ConnectAsync(a, "10.0.0.11", 5000, seconds: 1));
+        await server.SetGroupAsync("default", FakeServer.Rule("ingress", 6));
+        server.Groups["default"] = server.Groups["default"] with { Stateful = false };
+        bus.RaiseReconnected();
+        await EventuallyAsync(() => ConnectAsync(a, "10.0.0.11", 5000, seconds: 1));
+    }
+
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task Limits_of_a_port_are_meters_that_come_and_go_with_it(bool portSecurity)
+    {
+        await server.SetGroupAsync("default", FakeServer.Rule("ingress"));
+        var a = await MachineAsync("tap-a", "port-a", MacA, "10.0.0.10", "default");
+        var b = await MachineAsync("tap-b", "port-b", MacB, "10.0.0.11", "default");
+        var plain = await sandbox.DumpFlowsAsync("br-int");
+        var device = server.Devices["port-b"] with { PortSecurityEnabled = portSecurity };
+        await server.SetDeviceAsync(device with { Revision = 2, Qos = new(new(2000, 0), new(100, 100), 26) });
+        var number = int.Parse(await OfPortAsync("tap-b"), System.Globalization.CultureInfo.InvariantCulture);
+        var egress = 0x10000 + (2 * number);
+        await EventuallyAsync(async () => (await MetersAsync()).Contains($"meter={egress + 1} ", StringComparison.Ordinal));
+        await agent.WhenIdleAsync().WaitAsync(limit.Token);
+        Assert.Contains($"meter={egress} kbps burst stats bands=\ntype=drop rate=2000 burst_size=1600", await MetersAsync(), StringComparison.Ordinal);
+        Assert.Contains($"meter={egress + 1} kbps burst stats bands=\ntype=drop rate=100 burst_size=100", await MetersAsync(), StringComparison.Ordinal);
+        Assert.Contains(await sandbox.DumpFlowsAsync("br-int"), flow => flow.StartsWith($"table=60,priority=101,ip,in_port={number} actions=meter:{egress},set_field:26->ip_dscp,", StringComparison.Ordinal));
+
+        // A megabit, at 100 kilobits a second and 100 at once, cannot arrive whole; what it sends itself has another limit.
+        Assert.InRange(await BlastAsync(a, b, "10.0.0.11"), 1, 60);
+        Assert.InRange(await BlastAsync(b, a, "10.0.0.10"), 90, 100);
+
+        // A restarted switch gets its meters back, and a port without limits has none.
+        await sandbox.StopSwitchAsync();
+        await sandbox.StartSwitchAsync();
+        await EventuallyAsync(async () => (await MetersAsync()).Contains($"meter={egress + 1} ", StringComparison.Ordinal));
+        await server.SetDeviceAsync(server.Devices["port-b"] with { Revision = 3, PortSecurityEnabled = true, Qos = null });
+        await EventuallyAsync(async () => !(await MetersAsync()).Contains("meter=", StringComparison.Ordinal));
+        await agent.WhenIdleAsync().WaitAsync(limit.Token);
+        Assert.Equal(plain, await sandbox.DumpFlowsAsync("br-int"));
+    }
+
+    [Fact]
     public async Task A_flat_and_a_vlan_network_reach_the_physical_network_each_with_its_tag()
     {
         var outside = await sandbox.AddMachineAsync("phys0", "02:00:00:00:00:01", "10.0.0.1/24");
@@ -291,6 +342,23 @@ public sealed class OpenVSwitchAgentTests : IAsyncLifetime
         await server.SetDeviceAsync(device with { Revision = 3 });
         await server.WaitStatusAsync("port-b", "ACTIVE", limit.Token);
         await EventuallyAsync(() => OpenVSwitchSandbox.PingAsync(a, "10.0.0.11"));
+    }
+
+    private Task<string> MetersAsync() => sandbox.RunToolAsync("ovs-ofctl", "-O", "OpenFlow14", "dump-meters", $"unix:{sandbox.Directory}/br-int.mgmt");
+
+    /// <summary>How many of 100 pings of 1250 bytes, sent at once, arrive.</summary>
+    private static async Task<int> BlastAsync(string from, string to, string address)
+    {
+        var before = await EchoesAsync(to);
+        await OpenVSwitchSandbox.TryRunAsync("ip", "netns", "exec", from, "ping", "-q", "-i", "0.002", "-l", "50", "-c", "100", "-W", "1", "-s", "1208", address);
+        return await EchoesAsync(to) - before;
+    }
+
+    private static async Task<int> EchoesAsync(string machine)
+    {
+        var lines = (await OpenVSwitchSandbox.RunAsync("ip", "netns", "exec", machine, "cat", "/proc/net/snmp")).Split('
+').Where(line => line.StartsWith("Icmp: ", StringComparison.Ordinal)).Select(line => line.Split(' ')).ToList();
+        return int.Parse(lines[1][Array.IndexOf(lines[0], "InEchos")], System.Globalization.CultureInfo.InvariantCulture);
     }
 
     private static int Count(string text, string part) => text.Split(part).Length - 1;

@@ -13,7 +13,7 @@ internal sealed record TunnelSegment(string NetworkId, string Type, int Key, int
 internal static class TunnelFlows
 {
     /// <summary>The mark of flows that the switch learns by itself: they come and go without the agent.</summary>
-    public const ulong LearnedCookie = Cookie + 1;
+    public const ulong LearnedCookie = FlowTables.Cookie + 1;
 
     private const byte FromInside = 2;
     private const byte Learn = 10;

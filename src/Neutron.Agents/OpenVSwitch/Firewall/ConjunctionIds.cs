@@ -6,7 +6,9 @@ using System.Text;
 namespace SharpStack.Neutron.Agents.OpenVSwitch.Firewall;
 
 /// <summary>The rules of a group that name one remote group, in one direction and family.</summary>
-internal readonly record struct ConjunctionKey(string GroupId, string RemoteGroupId, bool Ingress, AddressFamily Family);
+/// <param name="RemoteGroupId">A security group or an address group.</param>
+/// <param name="Stateless">Whether the rules are for single packets.</param>
+internal readonly record struct ConjunctionKey(string GroupId, string RemoteGroupId, bool Ingress, AddressFamily Family, bool Stateless = false);
 
 /// <summary>
 /// Numbers for conjunctions. Each key has a block of eight: two (established, new) for each of four priorities. They are derived from the key,
@@ -24,7 +26,7 @@ internal sealed class ConjunctionIds
     {
         if (!ids.TryGetValue(key, out var id))
         {
-            var hash = SHA256.HashData(Encoding.UTF8.GetBytes($"{key.GroupId} {key.RemoteGroupId} {key.Ingress} {key.Family}"));
+            var hash = SHA256.HashData(Encoding.UTF8.GetBytes($"{key.GroupId} {key.RemoteGroupId} {key.Ingress} {key.Family}{(key.Stateless ? " stateless" : "")}"));
             id = BinaryPrimitives.ReadUInt32BigEndian(hash) / Block * Block;
 
             // Zero is no conjunction, and two keys of one hash must differ.

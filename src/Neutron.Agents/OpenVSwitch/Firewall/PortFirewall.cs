@@ -8,6 +8,7 @@ namespace SharpStack.Neutron.Agents.OpenVSwitch.Firewall;
 /// <summary>
 /// The conntrack firewall of a port, as OpenStack's openvswitch firewall driver lays it out: egress through tables 71 (addresses), 72 (rules)
 /// and 73 (to a port of this host, or out), ingress through 81 and 82. Connections that no rule allows any more are marked 1 and dropped.
+/// A port whose groups are all stateless has the same tables without the tracker: its rules see single packets.
 /// </summary>
 internal static class PortFirewall
 {
@@ -23,7 +24,11 @@ internal static class PortFirewall
 
     /// <summary>All flows of a port but the members' addresses of its remote groups, which ports of a network share.</summary>
     public static IEnumerable<Flow> Flows(WiredPort port, IReadOnlyList<SecurityGroupDetails> groups, ConjunctionIds conjunctions, IReadOnlyList<ushort> permittedEthertypes) =>
-        port.IsTrusted ? Trusted(port) : [.. Identify(port), .. Egress(port, permittedEthertypes), .. Ingress(port), .. Tracked(port), .. Rules(port, groups), .. ConjunctionRules(port, groups, conjunctions)];
+        port.IsTrusted ? Trusted(port) :
+        [
+            .. Identify(port), .. Egress(port, IsStateless(groups), permittedEthertypes), .. Ingress(port, IsStateless(groups)), .. IsStateless(groups) ? [] : Tracked(port),
+            .. Rules(port, groups), .. ConjunctionRules(port, groups, conjunctions),
+        ];
 
     /// <summary>The conjunctions that a port's rules use.</summary>
     public static IEnumerable<(ConjunctionKey Key, int PriorityOffset)> Conjunctions(WiredPort port, IReadOnlyList<SecurityGroupDetails> groups) =>
@@ -33,7 +38,7 @@ internal static class PortFirewall
     public static IEnumerable<Flow> Members(
         int localVlan, IEnumerable<(ConjunctionKey Key, int PriorityOffset)> used, IReadOnlyDictionary<string, IReadOnlyList<AddressPair>> members, ConjunctionIds conjunctions)
     {
-        var byAddress = new Dictionary<(bool Ingress, System.Net.IPNetwork Network, string? Mac, int Offset), SortedSet<uint>>();
+        var byAddress = new Dictionary<(bool Ingress, System.Net.IPNetwork Network, string? Mac, int Offset, bool Stateless), SortedSet<uint>>();
         foreach (var (key, offset) in used)
         {
             foreach (var member in members.GetValueOrDefault(key.RemoteGroupId, []))
@@ -44,8 +49,8 @@ internal static class PortFirewall
                     continue;
                 }
 
-                // "Any address" says nothing: then the MAC address tells the member.
-                var place = (key.Ingress, network, network.PrefixLength == 0 ? member.MacAddress : null, offset);
+                // "Any address" says nothing: then the MAC address tells the member, where it has one.
+                var place = (key.Ingress, network, network.PrefixLength == 0 && member.MacAddress.Length > 0 ? member.MacAddress : null, offset, key.Stateless);
                 if (!byAddress.TryGetValue(place, out var ids))
                 {
                     byAddress.Add(place, ids = []);
@@ -55,7 +60,7 @@ internal static class PortFirewall
             }
         }
 
-        foreach (var ((ingress, network, mac, offset), ids) in byAddress)
+        foreach (var ((ingress, network, mac, offset, stateless), ids) in byAddress)
         {
             var match = Packet.Register(NetRegister, (uint)localVlan);
             match = ingress ? match.NetworkSource(network) : match.NetworkDestination(network);
@@ -64,7 +69,7 @@ internal static class PortFirewall
                 match = ingress ? match.EthSrc(SharpStack.OpenVSwitch.MacAddress.Parse(mac)) : match.EthDst(SharpStack.OpenVSwitch.MacAddress.Parse(mac));
             }
 
-            foreach (var flow in Clauses(ingress ? RulesIngress : RulesEgress, (ushort)(70 + offset), match, ids, 1))
+            foreach (var flow in Clauses(ingress ? RulesIngress : RulesEgress, (ushort)(70 + offset), match, ids, 1, stateless))
             {
                 yield return flow;
             }
@@ -97,7 +102,7 @@ internal static class PortFirewall
     }
 
     /// <summary>Table 71: only the port's own addresses; what a host needs to get an address; no servers of addresses.</summary>
-    private static IEnumerable<Flow> Egress(WiredPort port, IReadOnlyList<ushort> permittedEthertypes)
+    private static IEnumerable<Flow> Egress(WiredPort port, bool stateless, IReadOnlyList<ushort> permittedEthertypes)
     {
         var from = OfPort(port).InPort(port.Number);
         var ipv6 = port.Allowed.Where(allowed => allowed.IsIpv6).Append(new AllowedAddress(port.Mac, WiredPort.LinkLocal(port.Mac))).Distinct().ToList();
@@ -138,15 +143,17 @@ internal static class PortFirewall
         yield return Flow(BaseEgress, 70, from.Icmp6().IcmpType(RouterAdvertisement), FlowAction.Resubmit(Dropped));
         foreach (var allowed in ipv4.Concat(ipv6))
         {
-            yield return Flow(
-                BaseEgress, 65, from.EthSrc(allowed.Mac).NetworkSource(allowed.Network).CtState(CtStates.None, CtStates.Tracked), FlowAction.Track(RulesEgress, Zone));
+            var own = from.EthSrc(allowed.Mac).NetworkSource(allowed.Network);
+            yield return stateless
+                ? Flow(BaseEgress, 65, own, FlowAction.Resubmit(RulesEgress))
+                : Flow(BaseEgress, 65, own.CtState(CtStates.None, CtStates.Tracked), FlowAction.Track(RulesEgress, Zone));
         }
 
         yield return Flow(BaseEgress, 10, from, FlowAction.ClearTracking, FlowAction.Resubmit(Dropped));
     }
 
     /// <summary>Table 81: what a host needs to be found and to get an address, the rest through the tracker.</summary>
-    private static IEnumerable<Flow> Ingress(WiredPort port)
+    private static IEnumerable<Flow> Ingress(WiredPort port, bool stateless)
     {
         var to = OfPort(port);
         var deliver = FlowAction.Output(port.Number);
@@ -160,7 +167,14 @@ internal static class PortFirewall
         yield return Flow(BaseIngress, 95, to.Udp(AddressFamily.InterNetworkV6).TransportSource(547).TransportDestination(546), deliver);
         foreach (var family in Families)
         {
-            yield return Flow(BaseIngress, 90, to.Ip(family).CtState(CtStates.None, CtStates.Tracked), FlowAction.Track(RulesIngress, Zone));
+            yield return stateless
+                ? Flow(BaseIngress, 90, to.Ip(family), FlowAction.Resubmit(RulesIngress))
+                : Flow(BaseIngress, 90, to.Ip(family).CtState(CtStates.None, CtStates.Tracked), FlowAction.Track(RulesIngress, Zone));
+        }
+
+        if (stateless)
+        {
+            yield break;
         }
 
         yield return Flow(BaseIngress, 80, to.CtState(CtStates.Tracked), FlowAction.Resubmit(RulesIngress));
@@ -187,7 +201,7 @@ internal static class PortFirewall
     /// <summary>Rules that name a network or nothing as the remote side.</summary>
     private static IEnumerable<Flow> Rules(WiredPort port, IReadOnlyList<SecurityGroupDetails> groups)
     {
-        foreach (var rule in groups.SelectMany(group => group.Rules).Where(rule => rule.RemoteGroupId is null))
+        foreach (var rule in groups.SelectMany(group => group.Rules).Where(rule => rule.Remote is null))
         {
             var ingress = IsIngress(rule);
             var service = RuleService.Of(rule);
@@ -196,7 +210,7 @@ internal static class PortFirewall
                 var exact = rule.RemoteIpPrefix is not { } prefix ? match
                     : ingress ? match.NetworkSource(WiredPort.ReadNetwork(prefix))
                     : match.NetworkDestination(WiredPort.ReadNetwork(prefix));
-                foreach (var flow in Accept(port, ingress, (ushort)(74 + service.PriorityOffset), exact, exact))
+                foreach (var flow in Accept(port, ingress, IsStateless(groups), (ushort)(74 + service.PriorityOffset), exact, exact))
                 {
                     yield return flow;
                 }
@@ -215,7 +229,7 @@ internal static class PortFirewall
             {
                 foreach (var match in service.Matches(OfPort(port), same.Key.Family))
                 {
-                    foreach (var flow in Clauses(same.Key.Ingress ? RulesIngress : RulesEgress, (ushort)(70 + service.PriorityOffset), match, ids, 2))
+                    foreach (var flow in Clauses(same.Key.Ingress ? RulesIngress : RulesEgress, (ushort)(70 + service.PriorityOffset), match, ids, 2, IsStateless(groups)))
                     {
                         yield return flow;
                     }
@@ -227,7 +241,7 @@ internal static class PortFirewall
         {
             var id = conjunctions.Get(key, offset);
             var match = OfPort(port).Ip(key.Family);
-            foreach (var flow in Accept(port, key.Ingress, (ushort)(70 + offset), match.Conjunction(id), match.Conjunction(id + 1)))
+            foreach (var flow in Accept(port, key.Ingress, key.Stateless, (ushort)(70 + offset), match.Conjunction(id), match.Conjunction(id + 1)))
             {
                 yield return flow;
             }
@@ -235,25 +249,33 @@ internal static class PortFirewall
     }
 
     /// <summary>Lets established connections on, and new ones too; ingress remembers new ones here, egress in table 73.</summary>
-    private static IEnumerable<Flow> Accept(WiredPort port, bool ingress, ushort priority, FlowMatch established, FlowMatch @new)
+    private static IEnumerable<Flow> Accept(WiredPort port, bool ingress, bool stateless, ushort priority, FlowMatch established, FlowMatch @new)
     {
-        established = established.CtState(CtStates.Established, CtStates.Related | CtStates.Reply);
-        @new = @new.CtState(CtStates.New, CtStates.Established);
-        if (!ingress)
+        var accepted = ingress ? FlowAction.Output(port.Number) : FlowAction.Resubmit(AcceptOrIngress);
+        var table = ingress ? RulesIngress : RulesEgress;
+        if (stateless)
         {
-            yield return Flow(RulesEgress, priority, established, FlowAction.Resubmit(AcceptOrIngress));
-            yield return Flow(RulesEgress, priority, @new, FlowAction.Resubmit(AcceptOrIngress));
+            yield return Flow(table, priority, established, accepted);
             yield break;
         }
 
-        var deliver = FlowAction.Output(port.Number);
-        yield return Flow(RulesIngress, priority, established, deliver);
-        yield return Flow(RulesIngress, priority, @new, FlowAction.Commit(Zone), deliver, FlowAction.Resubmit(AcceptedIngress));
+        established = established.CtState(CtStates.Established, CtStates.Related | CtStates.Reply);
+        @new = @new.CtState(CtStates.New, CtStates.Established);
+        yield return Flow(table, priority, established, accepted);
+        yield return ingress
+            ? Flow(table, priority, @new, FlowAction.Commit(Zone), accepted, FlowAction.Resubmit(AcceptedIngress))
+            : Flow(table, priority, @new, accepted);
     }
 
-    private static IEnumerable<Flow> Clauses(byte table, ushort priority, FlowMatch match, IEnumerable<uint> ids, byte clause)
+    private static IEnumerable<Flow> Clauses(byte table, ushort priority, FlowMatch match, IEnumerable<uint> ids, byte clause, bool stateless)
     {
         var all = ids.ToList();
+        if (stateless)
+        {
+            yield return Flow(table, priority, match, [.. all.Select(id => FlowAction.Conjunction(id, clause, 2))]);
+            yield break;
+        }
+
         yield return Flow(table, priority, match.CtState(CtStates.Established, CtStates.Related | CtStates.Reply), [.. all.Select(id => FlowAction.Conjunction(id, clause, 2))]);
         yield return Flow(table, priority, match.CtState(CtStates.New, CtStates.Established), [.. all.Select(id => FlowAction.Conjunction(id + 1, clause, 2))]);
     }
@@ -261,8 +283,11 @@ internal static class PortFirewall
     private static IEnumerable<(ConjunctionKey Key, RuleService Service)> RemoteRules(IReadOnlyList<SecurityGroupDetails> groups) =>
         from @group in groups
         from rule in @group.Rules
-        where rule.RemoteGroupId is not null
-        select (new ConjunctionKey(@group.Id, rule.RemoteGroupId!, IsIngress(rule), Family(rule)), RuleService.Of(rule));
+        where rule.Remote is not null
+        select (new ConjunctionKey(@group.Id, rule.Remote!, IsIngress(rule), Family(rule), IsStateless(groups)), RuleService.Of(rule));
+
+    /// <summary>A port with groups of both kinds is tracked; OpenStack lets no port have them.</summary>
+    private static bool IsStateless(IReadOnlyList<SecurityGroupDetails> groups) => groups.Count > 0 && groups.All(group => !group.Stateful);
 
     private static bool IsIngress(SecurityGroupRuleDetails rule) => rule.Direction == "ingress";
 

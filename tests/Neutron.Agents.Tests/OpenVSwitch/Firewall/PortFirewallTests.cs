@@ -109,6 +109,35 @@ public sealed class PortFirewallTests
     }
 
     [Fact]
+    public void An_address_group_is_a_conjunction_too_and_any_address_of_it_needs_no_mac()
+    {
+        var group = Group("g", FakeServer.Rule("egress", 17, 53, 53) with { RemoteAddressGroupId = "resolvers" });
+        var id = ids.Get(new ConjunctionKey("g", "resolvers", false, AddressFamily.InterNetwork), 3);
+        Assert.Contains($"table=72,priority=73,ct_state=+new-est,udp,reg5=0x3,tp_dst=53 actions=conjunction({id + 1},2/2)", Print(PortFirewall.Flows(Port(), [group], ids, [])));
+        var members = new Dictionary<string, IReadOnlyList<AddressPair>> { ["resolvers"] = [new("", "192.0.2.0/24"), new("", "0.0.0.0/0")] };
+        var flows = Print(PortFirewall.Members(1, PortFirewall.Conjunctions(Port(), [group]), members, ids));
+        Assert.Contains($"table=72,priority=73,ct_state=+new-est,ip,reg6=0x1,nw_dst=192.0.2.0/24 actions=conjunction({id + 1},1/2)", flows);
+        Assert.Contains($"table=72,priority=73,ct_state=+new-est,ip,reg6=0x1 actions=conjunction({id + 1},1/2)", flows);
+    }
+
+    [Fact]
+    public void A_stateless_group_tracks_nothing()
+    {
+        var group = Group("g", FakeServer.Rule("ingress", 6, 22, 22), FakeServer.Rule("ingress", 1, group: "clients"), FakeServer.Rule("egress")) with { Stateful = false };
+        var id = ids.Get(new ConjunctionKey("g", "clients", true, AddressFamily.InterNetwork, Stateless: true), 1);
+        var flows = Print(PortFirewall.Flows(Port(), [group], ids, []));
+        Assert.Contains("table=71,priority=65,ip,reg5=0x3,in_port=3,dl_src=fa:16:3e:00:00:0a,nw_src=10.0.0.10 actions=resubmit(,72)", flows);
+        Assert.Contains("table=72,priority=74,ip,reg5=0x3 actions=resubmit(,73)", flows);
+        Assert.Contains("table=81,priority=90,ip,reg5=0x3 actions=resubmit(,82)", flows);
+        Assert.Contains("table=82,priority=77,tcp,reg5=0x3,tp_dst=22 actions=output:3", flows);
+        Assert.Contains($"table=82,priority=71,icmp,reg5=0x3 actions=conjunction({id},2/2)", flows);
+        Assert.Contains($"table=82,priority=71,conj_id={id},ip,reg5=0x3 actions=output:3", flows);
+        Assert.DoesNotContain(flows, flow => flow.Contains("ct(", StringComparison.Ordinal) && !flow.StartsWith("table=73", StringComparison.Ordinal));
+        var members = new Dictionary<string, IReadOnlyList<AddressPair>> { ["clients"] = [new(Mac, "10.0.0.7")] };
+        Assert.Equal([$"table=82,priority=71,ip,reg6=0x1,nw_src=10.0.0.7 actions=conjunction({id},1/2)"], Print(PortFirewall.Members(1, PortFirewall.Conjunctions(Port(), [group]), members, ids)));
+    }
+
+    [Fact]
     public void Overlapping_ranges_of_two_remote_groups_are_split_where_they_overlap()
     {
         var pieces = RuleService.Disjoint([(new RuleService(6, 10, 20), 8), (new RuleService(6, 15, 30), 16), (new RuleService(6, 15, 30), 16)]);
