@@ -20,8 +20,11 @@ public sealed class LabCluster
     /// <summary>The node that stands for the machine on which the labs' virtual machines run.</summary>
     public const string HostName = "host";
 
+    /// <summary>What is beyond the cloud's networks, where the lab has a way there.</summary>
+    public const string OutsideName = "outside";
+
+    internal const string ExternalBridge = "br-ext";
     private const string ProviderBridge = "br-phys";
-    private const string ExternalBridge = "br-ext";
     private const string UnderlayBridge = "br-underlay";
     private static readonly TimeSpan EngineBound = TimeSpan.FromMinutes(5);
     private static readonly TimeSpan StopBound = TimeSpan.FromSeconds(15);
@@ -46,6 +49,10 @@ public sealed class LabCluster
         Host = new LabNode(HostName, lab.Networks.First(network => network.Host is not null).Host!.Split('/')[0], LabRoles.None,
             [.. lab.Networks.Where(network => network.Host is not null).Select(network => new LabInterface(network.Name, network.HostDevice, network.Host))]);
         containers = Nodes.ToDictionary(node => node.Name, node => Container(node.Name));
+        if (lab.Exit is not null)
+        {
+            containers.Add(OutsideName, Container(OutsideName));
+        }
     }
 
     public LabDefinition Lab { get; }
@@ -94,6 +101,12 @@ public sealed class LabCluster
         await wires.EnsureAsync(bare: true, cancellationToken);
         fabric.EnsureBridges();
         var started = await Task.WhenAll(Nodes.Select(node => EnsureNodeAsync(node, cancellationToken)));
+        if (Lab.Exit is { } exit)
+        {
+            await this[OutsideName].EnsureAsync(bare: true, cancellationToken);
+            fabric.WireOutside(OutsideName, exit, this[OutsideName].NetworkNamespace);
+        }
+
         if (State.Attached)
         {
             fabric.Wire(HostName, Host.Interfaces, "/proc/self/ns/net");
@@ -106,6 +119,12 @@ public sealed class LabCluster
     {
         var controller = Lab.Controller;
         var hosts = Task.WhenAll(Lab.Nodes.Where(node => node.HasSwitch).Select(node => EnsureHostAsync(node, cancellationToken)));
+        if (controller.HasSwitch && UnderlayOf(controller) is { } link && link.Address == controller.Address)
+        {
+            // The address that the engines listen at moves to a bridge first.
+            await hosts;
+        }
+
         await StartMissingAsync(controller, ServiceGroup.Engine, cancellationToken);
         await AwaitEngineAsync(controller, "mariadb", cancellationToken);
         if (!State.Bootstrapped)
@@ -282,7 +301,7 @@ public sealed class LabCluster
         if (wired && !started && node.HasSwitch)
         {
             // A switch keeps a port whose link is another one now, and it is dead: it must go before it comes again.
-            var taken = node.Interfaces.Where(link => link.Network != "mgmt").SelectMany(link => new[] { "--", "--if-exists", "del-port", link.Device });
+            var taken = node.Interfaces.Where(link => link.Network != "mgmt" || link == UnderlayOf(node)).SelectMany(link => new[] { "--", "--if-exists", "del-port", link.Device });
             await container.TryAsync(["ovs-vsctl", "--timeout=10", .. taken.Skip(1)], cancellationToken);
         }
 
@@ -325,11 +344,20 @@ public sealed class LabCluster
             line.AddRange(StarPorts(star, node));
         }
 
-        await container.RunAsync(line, cancellationToken);
-        if (Lab.Star is { } tunnels)
+        if (UnderlayOf(node) is { } underlay)
         {
-            // A switch in user space finds the far ends of its tunnels only through a bridge that has the address itself.
-            LabFabric.MoveAddress(container.NetworkNamespace, tunnels.Device, UnderlayBridge, AddressOf(node, tunnels), PrefixOf(tunnels));
+            line.AddRange([.. Bridge(UnderlayBridge, "standalone"), "--", "--may-exist", "add-port", UnderlayBridge, underlay.Device]);
+        }
+
+        await container.RunAsync(line, cancellationToken);
+        if (UnderlayOf(node) is { Address: { } address } moved)
+        {
+            LabFabric.MoveAddress(container.NetworkNamespace, moved.Device, UnderlayBridge, address, Lab.Networks.Single(network => network.Name == moved.Network).PrefixLength!.Value);
+        }
+
+        if (Lab.Exit is { } exit && exit.Node == node.Name)
+        {
+            await OpenExitAsync(container, exit, cancellationToken);
         }
 
         if (services.Of(node).FirstOrDefault(service => service.Name == "libvirtd") is { } libvirt)
@@ -341,10 +369,7 @@ public sealed class LabCluster
     /// <summary>Lab10's physical network: br-ext on each node, joined to br-phys by a patch and by tunnels to the hub's.</summary>
     private List<string> StarPorts(LabStar star, LabNode node)
     {
-        var line = new List<string>();
-        line.AddRange(Bridge(UnderlayBridge, "standalone"));
-        line.AddRange(["--", "--may-exist", "add-port", UnderlayBridge, star.Device]);
-        line.AddRange(Bridge(ExternalBridge, "standalone"));
+        var line = new List<string>(Bridge(ExternalBridge, "standalone"));
         foreach (var (bridge, port, peer) in new[] { (ProviderBridge, "patch-br-ext", "patch-br-phys"), (ExternalBridge, "patch-br-phys", "patch-br-ext") })
         {
             line.AddRange(["--", "--may-exist", "add-port", bridge, port, "--", "set", "Interface", port, "type=patch", $"options:peer={peer}"]);
@@ -365,8 +390,30 @@ public sealed class LabCluster
 
     private static string AddressOf(LabNode node, LabStar star) => node.Interfaces.Single(link => link.Device == star.Device).Address!;
 
-    private int PrefixOf(LabStar star) =>
-        Lab.Networks.Single(network => network.Name == Lab.Node(star.Hub).Interfaces.Single(link => link.Device == star.Device).Network).PrefixLength!.Value;
+    /// <summary>
+    /// The link of a node that a bridge takes in with its address, so that tunnels can end there: a switch in user space finds the far ends of its tunnels only
+    /// through a bridge that has the address itself.
+    /// </summary>
+    private LabInterface? UnderlayOf(LabNode node) => machine.Datapath == "netdev" ? node.Interfaces.FirstOrDefault(link => link.Device == Lab.UnderlayDevice) : null;
+
+    /// <summary>Makes a node the gateway of the flat network and masquerades behind it, as the labs' role "router" does.</summary>
+    private static async Task OpenExitAsync(NodeContainer container, LabExit exit, CancellationToken cancellationToken)
+    {
+        await container.RunAsync(["ovs-vsctl", "--timeout=30", "set", "Interface", ExternalBridge, $"mtu_request={exit.Mtu}"], cancellationToken);
+        await container.RunAsync(
+            [
+                "sh", "-ec",
+                """
+                ip addr replace "$1" dev "$2"
+                ip link set "$2" up
+                ip route replace default via "$3"
+                echo 1 > /proc/sys/net/ipv4/ip_forward
+                iptables-restore /etc/iptables/rules.v4
+                """,
+                "sh", exit.Address, ExternalBridge, exit.Gateway,
+            ],
+            cancellationToken);
+    }
 
     /// <summary>A bridge with its datapath in the transaction that makes it: a later one is too late.</summary>
     private IEnumerable<string> Bridge(string name, string failMode) =>

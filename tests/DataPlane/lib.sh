@@ -77,3 +77,37 @@ end_lab() {
   check_not "the state is gone" test -e "$DATA"
   finish
 }
+# hear NAME NODE DEVICE FILTER...: writes the frames of the next seconds to $DATA/heard-NAME; VIA, where set, is the network namespace. Goes on once it listens.
+hear() {
+  on "$2" ${VIA:+ip netns exec "$VIA"} timeout 9 tcpdump -l -nn -e -i "$3" "${@:4}" >"$DATA/heard-$1" 2>"$DATA/heard-$1.log" & HEARING="${HEARING:-} $!"
+  local end=$((SECONDS + 5)); until grep -q '^listening' "$DATA/heard-$1.log" 2>/dev/null || [ $SECONDS -ge $end ]; do sleep 0.1; done
+}
+# hearing_ends: waits until the files are whole.
+hearing_ends() { wait ${HEARING:-} 2>/dev/null; HEARING=; }
+# heard WHAT NAME REGEX: what was written matches.
+heard() { like "$1" "$3" "$(cat "$DATA/heard-$2")"; }
+# find_addresses: sets FIP, the floating IP of the first server, and ROUTER, the namespace of its router.
+find_addresses() {
+  client demo floating ip list -f value -c 'Floating IP Address'; FIP=$(grep -oE '([0-9]+\.){3}[0-9]+' <<<"$out" | head -1)
+  client demo router show demo-router -f value -c id; ROUTER=qrouter-${out//[[:space:]]/}
+}
+# stray NODE NAME ADDRESS: a namespace of that name on the node is a machine of the network "other", with this address.
+stray() {
+  local id mac
+  client admin port create --network other --fixed-ip "ip-address=$3" --host "$1" "$2" -f json; id=$(field "d['id']") mac=$(field "d['mac_address']")
+  on "$1" ovs-vsctl --timeout=30 add-port br-int "$2" -- set Interface "$2" type=internal "mac=\"$mac\"" "external_ids:iface-id=$id" "external_ids:attached-mac=\"$mac\""
+  on "$1" sh -ec 'ip netns add $1; ip link set $1 netns $1; ip -n $1 link set $1 mtu 1450 up; ip -n $1 addr add $2/24 dev $1' sh "$2" "$3"
+}
+# check_tunnels NODE ADDRESS...: the node's tunnels lead to these addresses and no others.
+check_tunnels() {
+  local node=$1 address wanted=; shift
+  for address; do wanted+=$(printf 'vxlan-%02x%02x%02x%02x\n ' ${address//./ }); done
+  same "the tunnels of $node" "$(tr -d ' ' <<<"$wanted" | sort | sed '/^$/d')" "$(on "$node" ovs-vsctl list-ports br-tun | grep ^vxlan | sort)"
+}
+# check_apart: a network of another project with the same addresses is another network. The servers are IP1 on HOST1 and IP2 on HOST2.
+check_apart() {
+  client admin network create other; client admin subnet create --network other --subnet-range 172.18.0.0/24 --no-dhcp other
+  stray "$HOST1" stray1 "$IP1"; stray "$HOST2" stray2 "$IP2"
+  VIA=stray1 until_ok "machines of another project with the same addresses reach each other" 30 ping_on "$HOST1" "$IP2"
+  like "and are not the servers" "$(on "$HOST2" ip -n stray2 -o link show stray2 | grep -oE 'ether [0-9a-f:]+' | cut -d' ' -f2)" "$(on "$HOST1" ip -n stray1 neigh show "$IP2")"
+}

@@ -68,6 +68,11 @@ public sealed class NodeFiles(LabLayout layout, LabDefinition lab, LabState stat
             }
         }
 
+        if (lab.Exit is { } exit && exit.Node == node.Name)
+        {
+            yield return ("iptables/rules.v4", Rules(exit), Public);
+        }
+
         if (node.Roles.HasFlag(LabRoles.Compute))
         {
             foreach (var file in Libvirt(node))
@@ -125,6 +130,43 @@ public sealed class NodeFiles(LabLayout layout, LabDefinition lab, LabState stat
 
             """, Secret);
     }
+
+    /// <summary>The rules of the labs' network node: instances get out, replies get in, and nobody opens a connection to the node but by SSH.</summary>
+    private static string Rules(LabExit exit) =>
+        $"""
+        *raw
+        :PREROUTING ACCEPT [0:0]
+        :OUTPUT ACCEPT [0:0]
+        COMMIT
+        *nat
+        :PREROUTING ACCEPT [0:0]
+        :INPUT ACCEPT [0:0]
+        :OUTPUT ACCEPT [0:0]
+        :POSTROUTING ACCEPT [0:0]
+        -A POSTROUTING -o {exit.Device} -j MASQUERADE
+        COMMIT
+        *mangle
+        :PREROUTING ACCEPT [0:0]
+        :INPUT ACCEPT [0:0]
+        :FORWARD ACCEPT [0:0]
+        :OUTPUT ACCEPT [0:0]
+        :POSTROUTING ACCEPT [0:0]
+        COMMIT
+        *filter
+        :INPUT ACCEPT [0:0]
+        :FORWARD DROP [0:0]
+        :OUTPUT ACCEPT [0:0]
+        -A FORWARD -i {LabCluster.ExternalBridge} -j ACCEPT
+        -A FORWARD -i {exit.Device} -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT
+        -A INPUT -i {exit.Device} -p tcp -m tcp --dport 22 -j ACCEPT
+        -A INPUT -i {exit.Device} -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT
+        -A INPUT -i {exit.Device} -j DROP
+        -A INPUT -i {LabCluster.ExternalBridge} -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT
+        -A INPUT -i {LabCluster.ExternalBridge} -p icmp -j ACCEPT
+        -A INPUT -i {LabCluster.ExternalBridge} -j DROP
+        COMMIT
+
+        """;
 
     private IEnumerable<(string Path, string Content, UnixFileMode Mode)> Libvirt(LabNode node)
     {

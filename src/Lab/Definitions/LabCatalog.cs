@@ -6,6 +6,7 @@ public static class LabCatalog
     private static readonly LabNetwork Management = new("mgmt", 24, "192.168.1.1/24", "vboxnet0");
     private static readonly LabNetwork Physical = new("phys", null, "172.16.0.1/24", "vboxnet1");
     private static readonly LabNetwork Underlay = new("tun", 24, null, "vboxnet2");
+    private static readonly LabNetwork Public = new("nat", 24, null, "vboxnat");
 
     private static readonly DemoSubnet ProjectSubnet = new("vxlan-subnet", "172.18.0.0/24", "172.18.0.1", "172.18.0.2", "172.18.0.10");
 
@@ -59,16 +60,16 @@ public static class LabCatalog
                 [new DemoServer("demo-instance-1", "vxlan-network", "flat-network"), new DemoServer("demo-instance-2", "vxlan-network")])
             {
                 Router = new DemoRouter("demo-router", "flat-network", "vxlan-subnet", BeforeServers: false),
-            }),
+            }) with { UnderlayDevice = "enp0s8" },
         new LabDefinition
         {
             Number = 10,
             Title = "A network node, and a physical network made of tunnels",
-            Networks = [Management, Underlay],
+            Networks = [Management, Underlay, Public],
             Nodes =
             [
                 new LabNode("controller", "192.168.1.11", LabRoles.Controller, [new LabInterface("mgmt", "enp0s8", "192.168.1.11")]),
-                FourthKind("network", 12, LabRoles.Network),
+                FourthKind("network", 12, LabRoles.Network, new LabInterface("nat", "enp0s3", "10.0.2.15")),
                 FourthKind("compute1", 21, LabRoles.Compute),
                 FourthKind("compute2", 22, LabRoles.Compute),
             ],
@@ -77,6 +78,8 @@ public static class LabCatalog
                 TypeDrivers = ["local", "flat", "vxlan"], TenantTypes = "vxlan", VniRanges = "2000:2100", PhysicalMtus = "physnet:1450", ServicePlugins = "router", TunnelTypes = "vxlan",
             },
             Star = new LabStar("network", 100, "enp0s9"),
+            Exit = new LabExit("network", "172.16.0.1/24", 1450, "enp0s3", "10.0.2.2", "198.51.100.1"),
+            UnderlayDevice = "enp0s9",
             Features = [LabFeature.Flat, LabFeature.Routers, LabFeature.Tunnels],
             Demo = new DemoPlan(
                 [FlatNetwork, TunnelNetwork],
@@ -116,8 +119,8 @@ public static class LabCatalog
     private static LabNode ThirdKind(string name, int last, LabRoles roles) =>
         new(name, $"192.168.1.{last}", roles, [new LabInterface("mgmt", "enp0s8", $"192.168.1.{last}"), new LabInterface("phys", "enp0s9")]);
 
-    private static LabNode FourthKind(string name, int last, LabRoles roles) =>
-        new(name, $"192.168.1.{last}", roles, [new LabInterface("mgmt", "enp0s8", $"192.168.1.{last}"), new LabInterface("tun", "enp0s9", $"192.168.2.{last}")]);
+    private static LabNode FourthKind(string name, int last, LabRoles roles, params ReadOnlySpan<LabInterface> more) =>
+        new(name, $"192.168.1.{last}", roles, [new LabInterface("mgmt", "enp0s8", $"192.168.1.{last}"), new LabInterface("tun", "enp0s9", $"192.168.2.{last}"), .. more]);
 
     private static DemoNetwork Vlan(string prefix) => new("vlan-network", new DemoSubnet("vlan-subnet", $"{prefix}.0/24", $"{prefix}.1", $"{prefix}.2", $"{prefix}.10"))
     {

@@ -76,6 +76,18 @@ public sealed record LabNeutron
 /// <param name="Device">The link whose network carries the tunnels.</param>
 public sealed record LabStar(string Hub, int Key, string Device);
 
+/// <summary>
+/// Lab10's way to the world: the hub's br-ext is the gateway of the flat network, and the hub masquerades to a public link. What is beyond is a network
+/// namespace of its own, "outside", with the gateway's address and one that stands for the Internet.
+/// </summary>
+/// <param name="Node">The node that routes.</param>
+/// <param name="Address">Of br-ext, with its prefix length.</param>
+/// <param name="Mtu">Of br-ext.</param>
+/// <param name="Device">The public link.</param>
+/// <param name="Gateway">The outside's address on the public link's network.</param>
+/// <param name="Internet">An address that only the outside has.</param>
+public sealed record LabExit(string Node, string Address, int Mtu, string Device, string Gateway, string Internet);
+
 /// <summary>One of the labs: nodes, networks and settings as data.</summary>
 public sealed record LabDefinition
 {
@@ -93,6 +105,11 @@ public sealed record LabDefinition
     public string? ProviderDevice { get; init; }
 
     public LabStar? Star { get; init; }
+
+    public LabExit? Exit { get; init; }
+
+    /// <summary>The link whose address tunnels end at; null where there are no tunnels.</summary>
+    public string? UnderlayDevice { get; init; }
 
     /// <summary>What it shows; some of it may be beyond this release (<see cref="LabCatalog.Supported"/>).</summary>
     public required IReadOnlyList<LabFeature> Features { get; init; }

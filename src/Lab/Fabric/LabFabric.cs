@@ -61,6 +61,16 @@ public sealed class LabFabric(LabDefinition lab, NodeContainer container)
         return made;
     }
 
+    /// <summary>Joins what is outside to the public network, with the address that stands for the Internet.</summary>
+    /// <param name="networkNamespace">The file of the outside's network namespace.</param>
+    public void WireOutside(string name, LabExit exit, string networkNamespace)
+    {
+        var network = lab.Node(exit.Node).Interfaces.Single(link => link.Device == exit.Device).Network;
+        Wire(name, [new LabInterface(network, "eth0", exit.Gateway)], networkNamespace);
+        using var inside = RouteClient.Open(networkNamespace);
+        Assign(inside, "lo", $"{exit.Internet}/32");
+    }
+
     /// <summary>Has a bridge take over the address of a link that it took in.</summary>
     /// <param name="networkNamespace">The file of the node's network namespace.</param>
     public static void MoveAddress(string networkNamespace, string device, string bridge, string address, int prefixLength)

@@ -38,7 +38,8 @@ internal sealed record DemoSettings
 }
 
 /// <summary>A server that the demo made or found.</summary>
-internal sealed record DemoInstance(string Name, string Network, string NetworkId, string Address);
+/// <param name="FloatingIp">Null for none.</param>
+internal sealed record DemoInstance(string Name, string Network, string NetworkId, string Address, string? FloatingIp = null);
 
 /// <summary>
 /// The demo: a project with a user, an image, networks, a flavor, and instances with a key that answer to ping and SSH. All through the public APIs; each step
@@ -67,7 +68,18 @@ internal sealed class DemoCloud(DemoSettings settings, TimeProvider time, Action
             networks[network.Name] = await EnsureNetworkAsync(network.Type is null ? demo : admin, network, cancellationToken);
         }
 
-        return await EnsureServersAsync(demo, networks, cancellationToken);
+        if (settings.Plan.Router is { BeforeServers: true } first)
+        {
+            await EnsureRouterAsync(demo, first, networks, cancellationToken);
+        }
+
+        var servers = await EnsureServersAsync(demo, networks, cancellationToken);
+        if (settings.Plan.Router is { BeforeServers: false } last)
+        {
+            await EnsureRouterAsync(demo, last, networks, cancellationToken);
+        }
+
+        return await AwaitServersAsync(demo, servers, networks, cancellationToken);
     }
 
     /// <summary>Uploads the public image cirros where there is none.</summary>
@@ -159,6 +171,38 @@ internal sealed class DemoCloud(DemoSettings settings, TimeProvider time, Action
         return id;
     }
 
+    private async Task EnsureRouterAsync(OpenStackClient demo, DemoRouter plan, Dictionary<string, string> networks, CancellationToken cancellationToken)
+    {
+        var router = await demo.FindOrCreateAsync("network", $"/v2.0/routers?name={plan.Name}", "routers", plan.Name, async () =>
+        {
+            say($"demo: router {plan.Name}, from {plan.Subnet} to {plan.Gateway}");
+            return (await demo.PostAsync("network", "/v2.0/routers", new JsonObject
+            {
+                ["router"] = new JsonObject { ["name"] = plan.Name, ["external_gateway_info"] = new JsonObject { ["network_id"] = networks[plan.Gateway] } },
+            }, cancellationToken))["router"]!;
+        }, cancellationToken);
+        var subnet = (await demo.GetAsync("network", $"/v2.0/subnets?name={plan.Subnet}", cancellationToken))["subnets"]![0]!["id"]!;
+        var ports = (await demo.GetAsync("network", $"/v2.0/ports?device_id={router["id"]}", cancellationToken))["ports"]!.AsArray();
+        if (!ports.SelectMany(port => port!["fixed_ips"]!.AsArray()).Any(address => (string)address!["subnet_id"]! == (string)subnet!))
+        {
+            await demo.PutAsync("network", $"/v2.0/routers/{router["id"]}/add_router_interface", new JsonObject { ["subnet_id"] = (string)subnet! }, cancellationToken);
+        }
+    }
+
+    /// <returns>The address.</returns>
+    private async Task<string> EnsureFloatingIpAsync(OpenStackClient demo, string name, string serverId, string networkId, CancellationToken cancellationToken)
+    {
+        var port = (string)(await demo.GetAsync("network", $"/v2.0/ports?device_id={serverId}", cancellationToken))["ports"]![0]!["id"]!;
+        var known = (await demo.GetAsync("network", $"/v2.0/floatingips?port_id={port}", cancellationToken))["floatingips"]!.AsArray();
+        var floating = known.Count > 0 ? known[0]! : (await demo.PostAsync("network", "/v2.0/floatingips", new JsonObject
+        {
+            ["floatingip"] = new JsonObject { ["floating_network_id"] = networkId, ["port_id"] = port },
+        }, cancellationToken))["floatingip"]!;
+        var address = (string)floating["floating_ip_address"]!;
+        say($"demo: {name} has the floating IP {address}");
+        return address;
+    }
+
     private async Task EnsureAccessAsync(OpenStackClient demo, CancellationToken cancellationToken)
     {
         var groups = await demo.GetAsync("network", $"/v2.0/security-groups?name=default&project_id={demo.ProjectId}", cancellationToken);
@@ -192,7 +236,7 @@ internal sealed class DemoCloud(DemoSettings settings, TimeProvider time, Action
         }
     }
 
-    private async Task<IReadOnlyList<DemoInstance>> EnsureServersAsync(OpenStackClient demo, Dictionary<string, string> networks, CancellationToken cancellationToken)
+    private async Task<IReadOnlyList<(DemoServer Plan, string Id)>> EnsureServersAsync(OpenStackClient demo, Dictionary<string, string> networks, CancellationToken cancellationToken)
     {
         var images = await demo.GetAsync("image", "/v2/images?name=cirros&status=active", cancellationToken);
         var flavors = await demo.GetAsync("compute", "/flavors", cancellationToken);
@@ -223,19 +267,26 @@ internal sealed class DemoCloud(DemoSettings settings, TimeProvider time, Action
             }
         }
 
+        return ids;
+    }
+
+    private async Task<IReadOnlyList<DemoInstance>> AwaitServersAsync(
+        OpenStackClient demo, IReadOnlyList<(DemoServer Plan, string Id)> ids, Dictionary<string, string> networks, CancellationToken cancellationToken)
+    {
         var instances = new List<DemoInstance>();
         foreach (var (plan, id) in ids)
         {
             var address = await ActiveAddressAsync(demo, plan.Name, id, cancellationToken);
             say($"demo: {plan.Name} is active at {address}");
-            instances.Add(new DemoInstance(plan.Name, plan.Network, networks[plan.Network], address));
+            var floating = plan.FloatingFrom is { } network ? await EnsureFloatingIpAsync(demo, plan.Name, id, networks[network], cancellationToken) : null;
+            instances.Add(new DemoInstance(plan.Name, plan.Network, networks[plan.Network], address, floating));
         }
 
         if (!settings.Fake)
         {
             foreach (var (instance, (plan, id)) in instances.Zip(ids))
             {
-                await AwaitAnswerAsync(demo, instance, id, settings.Plan.Networks.Single(network => network.Name == plan.Network), cancellationToken);
+                await AwaitAnswerAsync(demo, instance, id, settings.Plan.Networks.Single(network => network.Name == (plan.FloatingFrom ?? plan.Network)), cancellationToken);
             }
         }
 
@@ -267,11 +318,11 @@ internal sealed class DemoCloud(DemoSettings settings, TimeProvider time, Action
     {
         using var probe = settings.Reach(network);
         var (what, answers) = probe is not null
-            ? ("answers SSH", (Func<Task<bool>>)(() => AnswersSshAsync(network, instance.Address, cancellationToken)))
+            ? ("answers SSH", (Func<Task<bool>>)(() => AnswersSshAsync(network, instance.FloatingIp ?? instance.Address, cancellationToken)))
             : ("has booted", () => HasBootedAsync(demo, id, cancellationToken));
         if (!await Wait.UntilAsync(answers, AnswerBound, time, cancellationToken))
         {
-            throw new CommandException($"{instance.Name} at {instance.Address}: it never {what}; see 'openstack console log show {instance.Name}' as demo, and {settings.Log}");
+            throw new CommandException($"{instance.Name} at {instance.FloatingIp ?? instance.Address}: it never {what}; see 'openstack console log show {instance.Name}' as demo, and {settings.Log}");
         }
 
         say($"demo: {instance.Name} {what}");

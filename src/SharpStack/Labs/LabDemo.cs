@@ -50,7 +50,7 @@ internal sealed class LabDemo(LabSession session, string? imageFile, string? dat
         foreach (var instance in instances)
         {
             var server = servers.FirstOrDefault(item => (string)item!["name"]! == instance.Name);
-            output.WriteLine($"  {instance.Name,-18} {instance.Address,-14} on {server?["OS-EXT-SRV-ATTR:host"]}");
+            output.WriteLine($"  {instance.Name,-18} {instance.Address,-14} on {server?["OS-EXT-SRV-ATTR:host"]}{(instance.FloatingIp is { } floating ? $", reached at {floating}" : "")}");
         }
 
         output.WriteLine();
@@ -59,11 +59,15 @@ internal sealed class LabDemo(LabSession session, string? imageFile, string? dat
         {
             var attached = session.Cluster.State.Attached;
             var ssh = $"ssh -i {(attached ? session.Layout.DemoKey : "demo-key")} -o StrictHostKeyChecking=no";
-            // The lab host is on the flat network alone; the DHCP server's namespace is on every one that it serves.
-            var near = IsOnHost(plan.Networks.Single(network => network.Name == instance.Network));
+            // The lab host is on the flat network alone, or the network node is; the DHCP server's namespace is on every one that it serves.
+            var floating = plan.Servers.Single(server => server.Name == instance.Name).FloatingFrom;
+            var network = plan.Networks.Single(network => network.Name == (floating ?? instance.Network));
+            var address = instance.FloatingIp ?? instance.Address;
+            var near = IsOnHost(network);
             var agents = session.Lab.Nodes.First(node => node.Roles.HasFlag(LabRoles.Network)).Name;
-            output.WriteLine(near && attached ? $"    {ssh} cirros@{instance.Address}"
-                : near ? $"    sharpstack lab enter {LabCluster.HostName}{data} -- {ssh} cirros@{instance.Address}"
+            output.WriteLine(near && attached ? $"    {ssh} cirros@{address}"
+                : near ? $"    sharpstack lab enter {LabCluster.HostName}{data} -- {ssh} cirros@{address}"
+                : network.Type == "flat" && session.Lab.Exit is { } exit ? $"    sharpstack lab enter {exit.Node}{data} -- ssh -i demo-key -o StrictHostKeyChecking=no cirros@{address}"
                 : $"    sharpstack lab enter {agents}{data} -- ip netns exec qdhcp-{instance.NetworkId} ssh -i demo-key -o StrictHostKeyChecking=no cirros@{instance.Address}");
         }
     }
