@@ -272,6 +272,21 @@ public sealed class OpenVSwitchAgentTests : IAsyncLifetime
     }
 
     [Fact]
+    public async Task A_restarted_database_changes_no_flow_and_new_ports_are_wired_after_it()
+    {
+        var (a, _) = await TwoMachinesAsync(FakeServer.Rule("ingress"));
+        var before = await sandbox.DumpFlowsAsync("br-int");
+        await sandbox.StopDatabaseAsync();
+        sandbox.StartDatabase();
+        await EventuallyAsync(() => OpenVSwitchSandbox.PingAsync(a, "10.0.0.11"));
+        await MachineAsync("tap-c", "port-c", "fa:16:3e:00:00:0c", "10.0.0.12", "default");
+        await EventuallyAsync(() => OpenVSwitchSandbox.PingAsync(a, "10.0.0.12"));
+        await sandbox.VsctlAsync("del-port", "tap-c");
+        await server.WaitStatusAsync("port-c", "DOWN", limit.Token);
+        Assert.Equal(before, await sandbox.DumpFlowsAsync("br-int"));
+    }
+
+    [Fact]
     public async Task Flows_deleted_behind_its_back_come_back_with_the_slow_look()
     {
         await TwoMachinesAsync();
