@@ -371,8 +371,7 @@ public sealed class OpenVSwitchAgentTests : IAsyncLifetime
 
     private static async Task<int> EchoesAsync(string machine)
     {
-        var lines = (await OpenVSwitchSandbox.RunAsync("ip", "netns", "exec", machine, "cat", "/proc/net/snmp")).Split('
-').Where(line => line.StartsWith("Icmp: ", StringComparison.Ordinal)).Select(line => line.Split(' ')).ToList();
+        var lines = (await OpenVSwitchSandbox.RunAsync("ip", "netns", "exec", machine, "cat", "/proc/net/snmp")).Split('\n').Where(line => line.StartsWith("Icmp: ", StringComparison.Ordinal)).Select(line => line.Split(' ')).ToList();
         return int.Parse(lines[1][Array.IndexOf(lines[0], "InEchos")], System.Globalization.CultureInfo.InvariantCulture);
     }
 
