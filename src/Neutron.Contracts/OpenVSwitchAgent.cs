@@ -38,14 +38,9 @@ public sealed record DeviceDetails(
     DeviceQos? Qos = null);
 
 /// <summary>What the QoS policy of a port, or else of its network, says; what it does not say is null.</summary>
-/// <param name="Egress">Of what the instance sends.</param>
-/// <param name="Ingress">Of what it gets.</param>
+/// <param name="BandwidthLimits">At most one a direction: <c>egress</c> of what the instance sends, <c>ingress</c> of what it gets.</param>
 /// <param name="DscpMark">0 to 56.</param>
-public sealed record DeviceQos(BandwidthLimit? Egress, BandwidthLimit? Ingress, int? DscpMark);
-
-/// <param name="MaxKbps">Kilobits a second.</param>
-/// <param name="MaxBurstKbps">Kilobits; 0 for the agent's choice.</param>
-public sealed record BandwidthLimit(int MaxKbps, int MaxBurstKbps);
+public sealed record DeviceQos(IReadOnlyList<BandwidthLimit> BandwidthLimits, int? DscpMark);
 
 /// <param name="Cidr">The subnet's, such as <c>10.0.0.0/24</c>.</param>
 public sealed record DeviceAddress(string IpAddress, string SubnetId, string Cidr, string? GatewayIp);

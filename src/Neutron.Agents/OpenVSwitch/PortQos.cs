@@ -25,12 +25,12 @@ internal static class PortQos
     /// <summary>The meters that a port needs.</summary>
     public static IEnumerable<FlowMeter> Meters(WiredPort port)
     {
-        if (port.Details.Qos?.Egress is { } egress)
+        if (LimitOf(port, "egress") is { } egress)
         {
             yield return Make(EgressMeter(port), egress);
         }
 
-        if (port.Details.Qos?.Ingress is { } ingress)
+        if (LimitOf(port, "ingress") is { } ingress)
         {
             yield return Make(IngressMeter(port), ingress);
         }
@@ -51,7 +51,7 @@ internal static class PortQos
             all.Add(Flow(Transient, 100, Packet.InPort(port.Number), FlowAction.Normal));
         }
 
-        if (qos.Ingress is not null)
+        if (LimitOf(port, "ingress") is not null)
         {
             // Without a firewall, and for ports that it lets anything through to, no flow knows the port yet.
             if (!all.Exists(flow => flow.Table is BaseIngress))
@@ -73,7 +73,7 @@ internal static class PortQos
 
         IEnumerable<Flow> FromPort(Flow flow)
         {
-            FlowAction[] limit = qos.Egress is null ? [] : [FlowAction.Meter(EgressMeter(port))];
+            FlowAction[] limit = LimitOf(port, "egress") is null ? [] : [FlowAction.Meter(EgressMeter(port))];
             yield return Prefixed(flow, limit);
             if (qos.DscpMark is { } mark)
             {
@@ -86,6 +86,8 @@ internal static class PortQos
     }
 
     private static Flow Prefixed(Flow flow, params ReadOnlySpan<FlowAction> actions) => flow with { Actions = EquatableArray.Create<FlowAction>([.. actions, .. flow.Actions.AsSpan()]) };
+
+    private static BandwidthLimit? LimitOf(WiredPort port, string direction) => port.Details.Qos?.BandwidthLimits.FirstOrDefault(limit => limit.Direction == direction);
 
     private static uint EgressMeter(WiredPort port) => FirstMeter + (port.Number * 2);
 

@@ -191,7 +191,7 @@ public sealed class OpenVSwitchAgentTests : IAsyncLifetime
         var b = await MachineAsync("tap-b", "port-b", MacB, "10.0.0.11", "default");
         var plain = await sandbox.DumpFlowsAsync("br-int");
         var device = server.Devices["port-b"] with { PortSecurityEnabled = portSecurity };
-        await server.SetDeviceAsync(device with { Revision = 2, Qos = new(new(2000, 0), new(100, 100), 26) });
+        await server.SetDeviceAsync(device with { Revision = 2, Qos = new([new("egress", 2000, 0), new("ingress", 100, 100)], 26) });
         var number = int.Parse(await OfPortAsync("tap-b"), System.Globalization.CultureInfo.InvariantCulture);
         var egress = 0x10000 + (2 * number);
         await EventuallyAsync(async () => (await MetersAsync()).Contains($"meter={egress + 1} ", StringComparison.Ordinal));
