@@ -46,6 +46,12 @@ public sealed class LocalVlansTests
     public void Patch_ports_are_named_after_the_bridge_and_shortened_as_OpenStack_does(string bridge, string port) =>
         Assert.Equal(port, HostWiring.PatchName("int-", bridge));
 
+    [Theory]
+    [InlineData("vxlan", "192.168.1.21", "vxlan-c0a80115")]
+    [InlineData("gre", "2001:db8::1", "gre-d3wbibj5tg3")]
+    public void Tunnels_are_named_after_the_other_end_as_OpenStack_does(string type, string remote, string port) =>
+        Assert.Equal(port, TunnelMesh.PortName(type, System.Net.IPAddress.Parse(remote)));
+
     private static SegmentKey Key(string network) => new(network, null);
 
     private static BridgePort Remembered(string network, int vlan) =>

@@ -168,13 +168,6 @@ public sealed class TunnelTests : IAsyncLifetime
         Assert.DoesNotContain(await hosts[1].DumpFlowsAsync("br-tun"), flow => flow.Contains(b.Mac, StringComparison.Ordinal) || flow.Contains(b.Address, StringComparison.Ordinal));
     }
 
-    [Fact]
-    public void Names_of_tunnels_are_those_of_OpenStacks_agent()
-    {
-        Assert.Equal("vxlan-c0a80115", TunnelMesh.PortName("vxlan", IPAddress.Parse("192.168.1.21")));
-        Assert.Equal("gre-d3wbibj5tg3", TunnelMesh.PortName("gre", IPAddress.Parse("2001:db8::1")));
-    }
-
     /// <summary>How many questions for an address the first host has answered.</summary>
     private async Task<int> AnsweredAsync(string address) => int.Parse(
         (await hosts[1].RunToolAsync("ovs-ofctl", "-O", "OpenFlow14", "dump-aggregate", $"unix:{hosts[1].Directory}/br-tun.mgmt", $"table=21,arp,dl_vlan=1,arp_tpa={address}"))
