@@ -160,7 +160,7 @@ public sealed class TunnelTests : IAsyncLifetime
         var answered = await AnsweredAsync(b.Address);
         await PingsAsync(a, b);
         Assert.Contains(b.Mac, await OpenVSwitchSandbox.RunAsync("ip", "-n", a.Machine, "neigh", "show", b.Address), StringComparison.Ordinal);
-        Assert.True(await AnsweredAsync(b.Address) > answered);
+        await EventuallyAsync(async () => await AnsweredAsync(b.Address) > answered, "the switch has counted its answer");
 
         // A port that goes takes its flows along, and the last one the tunnel.
         (await demo.DeleteAsync($"/v2.0/ports/{b.Id}")).Expect(204);

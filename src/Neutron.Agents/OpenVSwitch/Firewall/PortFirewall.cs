@@ -26,7 +26,7 @@ internal static class PortFirewall
     public static IEnumerable<Flow> Flows(WiredPort port, IReadOnlyList<SecurityGroupDetails> groups, ConjunctionIds conjunctions, IReadOnlyList<ushort> permittedEthertypes) =>
         port.IsTrusted ? Trusted(port) :
         [
-            .. Identify(port), .. Egress(port, IsStateless(groups), permittedEthertypes), .. Ingress(port, IsStateless(groups)), .. IsStateless(groups) ? [] : Tracked(port),
+            .. Identify(port), .. Egress(port, IsStateless(groups), permittedEthertypes), .. Ingress(port, IsStateless(groups)), .. IsStateless(groups) ? Untracked(port) : Tracked(port),
             .. Rules(port, groups), .. ConjunctionRules(port, groups, conjunctions),
         ];
 
@@ -178,6 +178,24 @@ internal static class PortFirewall
         }
 
         yield return Flow(BaseIngress, 80, to.CtState(CtStates.Tracked), FlowAction.Resubmit(RulesIngress));
+    }
+
+    /// <summary>
+    /// What a port without tracking needs of its neighbours on this host: their connections to it are remembered for them, and their replies come by its
+    /// rules too.
+    /// </summary>
+    private static IEnumerable<Flow> Untracked(WiredPort port)
+    {
+        foreach (var family in Families)
+        {
+            yield return Flow(BaseIngress, 91, OfPort(port).Ip(family).CtState(CtStates.New, CtStates.Established), FlowAction.Commit(Zone), FlowAction.Resubmit(RulesIngress));
+        }
+
+        foreach (var mac in port.AllowedMacs)
+        {
+            yield return Flow(
+                AcceptedEgressNormal, 12, Packet.Register(NetRegister, (uint)port.LocalVlan).EthDst(mac), FlowAction.SetRegister(PortRegister, port.Number), FlowAction.Resubmit(BaseIngress));
+        }
     }
 
     /// <summary>Tables 72 and 82 below the rules: replies and related packets pass; connections that no rule allows any more are marked and dropped.</summary>

@@ -132,7 +132,11 @@ public sealed class PortFirewallTests
         Assert.Contains("table=82,priority=77,tcp,reg5=0x3,tp_dst=22 actions=output:3", flows);
         Assert.Contains($"table=82,priority=71,icmp,reg5=0x3 actions=conjunction({id},2/2)", flows);
         Assert.Contains($"table=82,priority=71,conj_id={id},ip,reg5=0x3 actions=output:3", flows);
-        Assert.DoesNotContain(flows, flow => flow.Contains("ct(", StringComparison.Ordinal) && !flow.StartsWith("table=73", StringComparison.Ordinal));
+        Assert.DoesNotContain(flows, flow => flow.Contains("ct(table", StringComparison.Ordinal));
+
+        // Neighbours on the host that are tracked have their connections remembered, and their replies filtered.
+        Assert.Contains("table=81,priority=91,ct_state=+new-est,ip,reg5=0x3 actions=ct(commit,zone=NXM_NX_REG6[0..15]),resubmit(,82)", flows);
+        Assert.Contains("table=94,priority=12,reg6=0x1,dl_dst=fa:16:3e:00:00:0a actions=set_field:0x3->reg5,resubmit(,81)", flows);
         var members = new Dictionary<string, IReadOnlyList<AddressPair>> { ["clients"] = [new(Mac, "10.0.0.7")] };
         Assert.Equal([$"table=82,priority=71,ip,reg6=0x1,nw_src=10.0.0.7 actions=conjunction({id},1/2)"], Print(PortFirewall.Members(1, PortFirewall.Conjunctions(Port(), [group]), members, ids)));
     }
