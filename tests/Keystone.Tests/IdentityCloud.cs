@@ -1,4 +1,5 @@
 using System.Text.Json;
+using Microsoft.Extensions.DependencyInjection;
 using SharpStack.TestKit;
 
 namespace SharpStack.Keystone.Tests;
@@ -28,15 +29,19 @@ internal sealed class IdentityCloud : IAsyncDisposable
     public static Task<IdentityCloud> StartAsync(TimeProvider? time = null, params (string Group, string Name, string Value)[] settings) => StartAsync(time, null, settings);
 
     /// <summary>One that listens on a port of 127.0.0.1, for clients that are programs of their own.</summary>
-    public static Task<IdentityCloud> ListenAsync(int port, params (string Group, string Name, string Value)[] settings) => StartAsync(null, port, settings);
+    public static Task<IdentityCloud> ListenAsync(int port, params (string Group, string Name, string Value)[] settings) => StartAsync(null, port, null, settings);
 
-    private static async Task<IdentityCloud> StartAsync(TimeProvider? time, int? port, (string Group, string Name, string Value)[] settings)
+    /// <param name="services">What the process has beside, or instead.</param>
+    public static Task<IdentityCloud> StartAsync(TimeProvider? time, Action<IServiceCollection>? services, params (string Group, string Name, string Value)[] settings) => StartAsync(time, null, services, settings);
+
+    private static async Task<IdentityCloud> StartAsync(TimeProvider? time, int? port, Action<IServiceCollection>? services, (string Group, string Name, string Value)[] settings)
     {
         var url = port is null ? Url : $"http://127.0.0.1:{port}/v3";
         var cloud = await TestCloud.StartAsync(
             [new KeystoneModule()],
             [("keystone", "identity", "password_hash_rounds", "4"), .. settings.Select(static s => ("keystone", s.Group, s.Name, s.Value))],
             time: time,
+            services: services,
             keystone: true,
             ports: port is null ? null : new Dictionary<string, int> { ["keystone"] = port.Value });
         await cloud.Get<KeystoneBootstrap>().RunAsync(

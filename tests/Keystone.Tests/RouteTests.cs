@@ -6,6 +6,13 @@ namespace SharpStack.Keystone.Tests;
 
 public partial class RouteTests
 {
+    /// <summary>Where OpenStack looks for the thing before it looks at the policy.</summary>
+    internal static readonly HashSet<(string Method, string Pattern)> AbsenceIsOpen =
+    [
+        ("PATCH", "/v3/domains/{domain_id}"), ("DELETE", "/v3/domains/{domain_id}"), ("DELETE", "/v3/groups/{group_id}"), ("PATCH", "/v3/limits/{limit_id}"), ("DELETE", "/v3/limits/{limit_id}"),
+        .. new[] { "GET", "HEAD", "PATCH", "DELETE" }.SelectMany(static method => new[] { (method, "/v3/endpoints/{endpoint_id}"), (method, "/v3/roles/{role_id}") }),
+    ];
+
     [Fact]
     public async Task Every_route_has_a_policy_that_exists_or_is_public_on_purpose()
     {
@@ -46,13 +53,40 @@ public partial class RouteTests
             var answer = await outsider.SendAsync(new(route.Method), path, body);
             var open = free.Contains(route.Policies[0]) || route.Policies[0] is "identity:list_credentials";
             // That such a one does not exist is told before who may ask, as OpenStack does.
-            open |= answer.Status == 404 && (route.Pattern.StartsWith("/v3/OS-TRUST/trusts/{", StringComparison.Ordinal) || route.Pattern.EndsWith("/OS-EC2/{credential_id}", StringComparison.Ordinal));
+            open |= answer.Status == 404 && (route.Pattern.StartsWith("/v3/OS-TRUST/trusts/{", StringComparison.Ordinal) || route.Pattern.EndsWith("/OS-EC2/{credential_id}", StringComparison.Ordinal)
+                || AbsenceIsOpen.Contains((route.Method, route.Pattern)));
             Assert.True(open || answer.Status == 403, $"{route.Method} {path} answered {answer.Status} to a user without rights: {answer.Text}");
             forbidden += open ? 0 : 1;
         }
 
         Assert.True(forbidden > 100, $"only {forbidden} routes were asked");
         Assert.NotEmpty(user);
+    }
+
+    [Fact]
+    public async Task Who_may_not_look_is_told_what_does_not_exist_where_openstack_does_and_nothing_of_what_does()
+    {
+        await using var cloud = await IdentityCloud.StartAsync();
+        var (_, project, token) = await cloud.PersonAsync("outsider", "member");
+        using var outsider = cloud.Client(token);
+        var service = await cloud.CreateAsync("services", "service", """{"type": "x", "name": "x"}""");
+        (await cloud.Admin.PostAsync("/v3/registered_limits", $$"""{"registered_limits": [{"service_id": "{{service}}", "resource_name": "x", "default_limit": 1}]}""")).Expect(201);
+        var limit = (await cloud.Admin.PostAsync("/v3/limits", $$"""{"limits": [{"service_id": "{{service}}", "resource_name": "x", "resource_limit": 1, "project_id": "{{project}}"}]}""")).Expect(201);
+        var ids = new Dictionary<string, string>
+        {
+            ["/v3/domains/{domain_id}"] = await cloud.CreateAsync("domains", "domain", """{"name": "x"}"""),
+            ["/v3/endpoints/{endpoint_id}"] = await cloud.CreateAsync("endpoints", "endpoint", $$"""{"service_id": "{{service}}", "interface": "public", "url": "http://x"}"""),
+            ["/v3/groups/{group_id}"] = await cloud.CreateAsync("groups", "group", """{"name": "x"}"""),
+            ["/v3/limits/{limit_id}"] = limit.Json.GetProperty("limits")[0].GetProperty("id").GetString()!,
+            ["/v3/roles/{role_id}"] = await cloud.CreateAsync("roles", "role", """{"name": "x"}"""),
+        };
+
+        foreach (var (method, pattern) in AbsenceIsOpen)
+        {
+            var body = method == "PATCH" ? BodyOf(pattern) : null;
+            (await outsider.SendAsync(new(method), Place().Replace(pattern, "none"), body)).Expect(404);
+            (await outsider.SendAsync(new(method), Place().Replace(pattern, ids[pattern]), body)).Expect(403);
+        }
     }
 
     [Theory]
@@ -79,6 +113,22 @@ public partial class RouteTests
 
         Assert.Equal("Bad Request", answer.Json.GetProperty("error").GetProperty("title").GetString());
         Assert.True(answer.Json.GetProperty("error").GetProperty("message").GetString()!.Length > 5);
+    }
+
+    [Theory]
+    [InlineData("PUT", "/v3/OS-FEDERATION/identity_providers/x", """{"identity_provider": {"unknown": true}}""")]
+    [InlineData("PUT", "/v3/OS-FEDERATION/service_providers/x", """{"service_provider": {"auth_url": "http://x", "sp_url": "http://x", "unknown": true}}""")]
+    [InlineData("POST", "/v3/registered_limits", """{"registered_limits": [{"service_id": "x", "resource_name": "x", "default_limit": 1, "unknown": 1}]}""")]
+    [InlineData("POST", "/v3/limits", """{"limits": [{"service_id": "x", "resource_name": "x", "resource_limit": 1, "project_id": "x", "unknown": 1}]}""")]
+    [InlineData("POST", "/v3/regions", """{"region": {"id": "x"}, "region": {"id": "y"}}""")]
+    [InlineData("POST", "/v3/auth/tokens", """{"auth": {"identity": {"methods": ["token"], "methods": ["password"]}}}""")]
+    public async Task An_unknown_or_doubled_field_is_a_bad_request(string method, string path, string body)
+    {
+        await using var cloud = await IdentityCloud.StartAsync();
+
+        (await cloud.Admin.SendAsync(new(method), path, body)).Expect(400);
+
+        (await cloud.Admin.GetAsync("/v3/regions/x")).Expect(404);
     }
 
     [Fact]

@@ -20,7 +20,8 @@ internal sealed class GrantRoutes(KeystoneStore store, IdentityCache cache, Answ
     private sealed record Path(string TargetType, string ActorType, bool Inherited);
 
     /// <param name="InDirectory">Whether the user or group is kept elsewhere.</param>
-    private sealed record Grant(string TargetId, string ActorId, RoleRow? Role, bool InDirectory);
+    /// <param name="TargetDomainId">Of a project or domain.</param>
+    private sealed record Grant(string TargetId, string? TargetDomainId, string ActorId, RoleRow? Role, bool InDirectory);
 
     public void Map(ApiRoutes routes)
     {
@@ -107,15 +108,7 @@ internal sealed class GrantRoutes(KeystoneStore store, IdentityCache cache, Answ
         {
             throw Fail.NotFound(path.TargetType, targetId);
         }
-        if (role is { DomainId.Length: > 0 } && path.TargetType == AssignmentRow.Project && target!.DomainId != role.DomainId)
-        {
-            throw CloudException.Forbidden($"Project {targetId} must be in the same domain as the role {role.Id} being assigned.");
-        }
-        if (role is { DomainId.Length: > 0 } && path.TargetType == AssignmentRow.System)
-        {
-            throw CloudException.BadRequest($"Role {role.Id} is a domain-specific role. Unable to use a domain-specific role in a system assignment.");
-        }
-        return new(targetId, actorId, role, inDirectory);
+        return new(targetId, target?.DomainId, actorId, role, inDirectory);
     }
 
     private static IQueryable<AssignmentRow> Matching(IQueryable<AssignmentRow> assignments, Path path, Grant grant) =>
@@ -148,6 +141,17 @@ internal sealed class GrantRoutes(KeystoneStore store, IdentityCache cache, Answ
     private async Task CreateAsync(ApiContext context, Path path)
     {
         var grant = await EnforcedAsync(context, path);
+        if (grant.Role is { DomainId.Length: > 0 } role)
+        {
+            if (path.TargetType == AssignmentRow.Project && grant.TargetDomainId != role.DomainId)
+            {
+                throw CloudException.Forbidden($"Project {grant.TargetId} must be in the same domain as the role {role.Id} being assigned.");
+            }
+            if (path.TargetType == AssignmentRow.System)
+            {
+                throw CloudException.BadRequest($"Role {role.Id} is a domain-specific role. Unable to use a domain-specific role in a system assignment.");
+            }
+        }
         await store.WriteAsync(
             async db =>
             {

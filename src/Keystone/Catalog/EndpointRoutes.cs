@@ -41,6 +41,8 @@ internal sealed class EndpointRoutes(KeystoneStore store, Answers answers) : Row
         json.WriteEndObject();
     }
 
+    protected override bool IsAbsenceOpen => true;
+
     protected override void Write(Utf8JsonWriter json, EndpointRow row, string root) => WriteEndpoint(json, row, root);
 
     protected override IQueryable<EndpointRow> Filter(ApiContext context, IQueryable<EndpointRow> query)

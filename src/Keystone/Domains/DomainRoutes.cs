@@ -28,12 +28,16 @@ internal sealed class DomainRoutes(ProjectOperations projects, ProjectQueries qu
         routes.Delete("/v3/domains/{domain_id}", DeleteAsync).Policy("identity:delete_domain");
     }
 
-    private async Task<ProjectView> EnforcedAsync(ApiContext context)
+    /// <param name="absenceIsOpen">That there is no such domain is told before who may ask.</param>
+    private async Task<ProjectView> EnforcedAsync(ApiContext context, bool absenceIsOpen)
     {
         var id = context.Route("domain_id");
-        var domain = await queries.FindAsync(id, context.Aborted);
-        context.Enforce(PolicyTarget.Of(("target.domain.id", id)));
-        return domain is { Row.IsDomain: true } ? domain : throw Fail.NotFound("domain", id);
+        var domain = await queries.FindAsync(id, context.Aborted) is { Row.IsDomain: true } found ? found : null;
+        if (domain is not null || !absenceIsOpen)
+        {
+            context.Enforce(PolicyTarget.Of(("target.domain.id", id)));
+        }
+        return domain ?? throw Fail.NotFound("domain", id);
     }
 
     private async Task ListAsync(ApiContext context)
@@ -59,18 +63,18 @@ internal sealed class DomainRoutes(ProjectOperations projects, ProjectQueries qu
     }
 
     private async Task ShowAsync(ApiContext context) =>
-        await answers.MemberAsync(context, 200, "domain", await EnforcedAsync(context), ProjectRoutes.WriteDomain);
+        await answers.MemberAsync(context, 200, "domain", await EnforcedAsync(context, absenceIsOpen: false), ProjectRoutes.WriteDomain);
 
     private async Task UpdateAsync(ApiContext context)
     {
-        var domain = await EnforcedAsync(context);
+        var domain = await EnforcedAsync(context, absenceIsOpen: true);
         var body = await context.ReadMemberAsync("domain", domain.Row.Id);
         await answers.MemberAsync(context, 200, "domain", await projects.UpdateAsync(domain.Row.Id, body, "domain", context.Aborted), ProjectRoutes.WriteDomain);
     }
 
     private async Task DeleteAsync(ApiContext context)
     {
-        await projects.DeleteDomainAsync((await EnforcedAsync(context)).Row, context.Aborted);
+        await projects.DeleteDomainAsync((await EnforcedAsync(context, absenceIsOpen: true)).Row, context.Aborted);
         await context.NoContentAsync();
     }
 }

@@ -93,11 +93,15 @@ internal sealed class GroupRoutes(
         await db.Groups().Where(g => ids.Contains(g.Id)).DeleteAsync(cancellationToken);
     }
 
-    private async Task<GroupRow> EnforcedAsync(ApiContext context)
+    /// <param name="absenceIsOpen">That there is no such group is told before who may ask.</param>
+    private async Task<GroupRow> EnforcedAsync(ApiContext context, bool absenceIsOpen = false)
     {
         var id = context.Route("group_id");
         var group = await cache.Current.GroupAsync(id, context.Aborted);
-        context.Enforce(group is null ? PolicyTarget.Empty : PolicyTarget.Of(("target.group.id", group.Id), ("target.group.domain_id", group.DomainId)));
+        if (group is not null || !absenceIsOpen)
+        {
+            context.Enforce(group is null ? PolicyTarget.Empty : PolicyTarget.Of(("target.group.id", group.Id), ("target.group.domain_id", group.DomainId)));
+        }
         return group ?? throw Fail.NotFound("group", id);
     }
 
@@ -196,7 +200,7 @@ internal sealed class GroupRoutes(
 
     private async Task DeleteAsync(ApiContext context)
     {
-        var group = await EnforcedAsync(context);
+        var group = await EnforcedAsync(context, absenceIsOpen: true);
         RequireWritable(group);
         await store.WriteAsync(db => DeleteRowsAsync(db, [group.Id], context.Aborted), context.Aborted);
         await context.NoContentAsync();
@@ -215,6 +219,10 @@ internal sealed class GroupRoutes(
             context,
             db.Users().Where(u => db.Memberships().Any(m => m.GroupId == group.Id && m.UserId == u.Id)),
             static u => u.NameKey);
+        if (context.Identity.DomainId is { } own)
+        {
+            query = query.Where(u => u.DomainId == own);
+        }
         await users.WriteListAsync(context, db, query);
     }
 

@@ -54,6 +54,9 @@ internal abstract class RowRoutes<TRow>(KeystoneStore store, Answers answers, st
     /// <summary>Refuses, within the write, a row that points to what does not exist.</summary>
     protected virtual Task CheckAsync(DataConnection db, TRow row, JsonElement body, CancellationToken cancellationToken) => Task.CompletedTask;
 
+    /// <summary>That there is no such row is told before who may ask for it.</summary>
+    protected virtual bool IsAbsenceOpen => false;
+
     protected virtual Task DeleteRowsAsync(DataConnection db, TRow row, CancellationToken cancellationToken) => db.DeleteAsync(row, token: cancellationToken);
 
     protected async Task<TRow> FindAsync(DataConnection db, string id, CancellationToken cancellationToken) =>
@@ -61,9 +64,17 @@ internal abstract class RowRoutes<TRow>(KeystoneStore store, Answers answers, st
 
     protected async Task<TRow> EnforcedAsync(ApiContext context)
     {
-        context.Enforce(PolicyTarget.Empty);
+        if (!IsAbsenceOpen)
+        {
+            context.Enforce(PolicyTarget.Empty);
+        }
         await using var db = Store.Read();
-        return await FindAsync(db, context.Route(IdName), context.Aborted);
+        var row = await FindAsync(db, context.Route(IdName), context.Aborted);
+        if (IsAbsenceOpen)
+        {
+            context.Enforce(PolicyTarget.Empty);
+        }
+        return row;
     }
 
     protected async Task CreateAsync(ApiContext context)

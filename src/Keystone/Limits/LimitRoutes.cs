@@ -158,11 +158,16 @@ internal sealed class LimitRoutes(KeystoneStore store, IdentityCache cache, Answ
         return new(row, of);
     }
 
-    private async Task<LimitView> EnforcedAsync(ApiContext context)
+    /// <param name="absenceIsOpen">That there is no such limit is told before who may ask.</param>
+    private async Task<LimitView> EnforcedAsync(ApiContext context, bool absenceIsOpen)
     {
         var id = context.Route("limit_id");
         await using var db = store.Read();
         var limit = await db.LimitViews().FirstOrDefaultAsync(l => l.Row.Id == id, context.Aborted);
+        if (limit is null && absenceIsOpen)
+        {
+            throw NotFound(id);
+        }
         context.Enforce(limit switch
         {
             null => PolicyTarget.Empty,
@@ -171,19 +176,21 @@ internal sealed class LimitRoutes(KeystoneStore store, IdentityCache cache, Answ
                 ("target.limit.project.domain_id", (await cache.Current.ProjectAsync(limit.Row.ProjectId, context.Aborted))?.DomainId)),
             _ => PolicyTarget.Of(("target.limit.project_id", null), ("target.limit.domain.id", limit.Row.DomainId)),
         });
-        return limit ?? throw Fail.NotFound("limit for", id, colon: false);
+        return limit ?? throw NotFound(id);
     }
 
-    private async Task ShowAsync(ApiContext context) => await answers.MemberAsync(context, 200, "limit", await EnforcedAsync(context), Write);
+    private static CloudException NotFound(string id) => Fail.NotFound("limit for", id, colon: false);
+
+    private async Task ShowAsync(ApiContext context) => await answers.MemberAsync(context, 200, "limit", await EnforcedAsync(context, absenceIsOpen: false), Write);
 
     private async Task UpdateAsync(ApiContext context)
     {
-        var id = (await EnforcedAsync(context)).Row.Id;
+        var id = (await EnforcedAsync(context, absenceIsOpen: true)).Row.Id;
         var body = await context.ReadMemberAsync("limit", id);
         var after = await store.WriteAsync(
             async db =>
             {
-                var current = await db.LimitViews().FirstOrDefaultAsync(l => l.Row.Id == id, context.Aborted) ?? throw Fail.NotFound("limit for", id, colon: false);
+                var current = await db.LimitViews().FirstOrDefaultAsync(l => l.Row.Id == id, context.Aborted) ?? throw NotFound(id);
                 var changed = current with
                 {
                     Row = current.Row with
@@ -202,7 +209,7 @@ internal sealed class LimitRoutes(KeystoneStore store, IdentityCache cache, Answ
 
     private async Task DeleteAsync(ApiContext context)
     {
-        var id = (await EnforcedAsync(context)).Row.Id;
+        var id = (await EnforcedAsync(context, absenceIsOpen: true)).Row.Id;
         await store.WriteAsync(db => db.Limits().Where(l => l.Id == id).DeleteAsync(context.Aborted), context.Aborted);
         await context.NoContentAsync();
     }

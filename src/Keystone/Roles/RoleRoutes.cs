@@ -55,14 +55,14 @@ internal sealed class RoleRoutes(KeystoneStore store, IdentityCache cache, Answe
         await db.Roles().Where(r => ids.Contains(r.Id)).DeleteAsync(cancellationToken);
     }
 
-    /// <summary>A role of a domain has policies of its own.</summary>
+    /// <summary>A role of a domain has policies of its own. That there is no such role is told before who may ask.</summary>
     private async Task<RoleRow> EnforcedAsync(ApiContext context)
     {
         var id = context.Route("role_id");
-        var role = (await cache.Current.RolesAsync(context.Aborted)).ById.GetValueOrDefault(id);
-        var ofDomain = role is { DomainId.Length: > 0 };
-        context.Enforce(context.RouteInfo.Policies[ofDomain ? 1 : 0], ofDomain ? PolicyTarget.Of(("target.role.domain_id", role!.DomainId)) : PolicyTarget.Empty);
-        return role ?? throw Fail.NotFound("role", id);
+        var role = (await cache.Current.RolesAsync(context.Aborted)).ById.GetValueOrDefault(id) ?? throw Fail.NotFound("role", id);
+        var ofDomain = role.DomainId.Length > 0;
+        context.Enforce(context.RouteInfo.Policies[ofDomain ? 1 : 0], ofDomain ? PolicyTarget.Of(("target.role.domain_id", role.DomainId)) : PolicyTarget.Empty);
+        return role;
     }
 
     private async Task ListAsync(ApiContext context)

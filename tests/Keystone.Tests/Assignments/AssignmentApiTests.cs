@@ -140,6 +140,9 @@ public class AssignmentApiTests
         var member = await cloud.IdOfAsync("roles", "member");
 
         (await cloud.Admin.PutAsync($"/v3/projects/{person.ProjectId}/users/{person.UserId}/roles/{foreign}")).Expect(403);
+        // Such a grant cannot be: it is not found, rather than refused.
+        (await cloud.Admin.HeadAsync($"/v3/projects/{person.ProjectId}/users/{person.UserId}/roles/{foreign}")).Expect(404);
+        (await cloud.Admin.DeleteAsync($"/v3/projects/{person.ProjectId}/users/{person.UserId}/roles/{foreign}")).Expect(404);
         (await cloud.Admin.PutAsync($"/v3/system/users/{person.UserId}/roles/{own}")).Expect(400);
         (await cloud.Admin.PutAsync($"/v3/projects/{person.ProjectId}/users/{person.UserId}/roles/{own}")).Expect(204);
         (await cloud.Admin.PutAsync($"/v3/roles/{own}/implies/{member}")).Expect(201);

@@ -98,6 +98,24 @@ public class FederationApiTests
         (await cloud.Admin.GetAsync(provider)).Expect(404);
     }
 
+    [Fact]
+    public async Task A_token_says_which_service_providers_are_enabled()
+    {
+        await using var cloud = await IdentityCloud.StartAsync();
+        Assert.False((await cloud.ValidateAsync(cloud.AdminToken)).Json.GetProperty("token").TryGetProperty("service_providers", out _));
+        foreach (var (id, enabled) in new[] { ("near", "true"), ("far", "true"), ("off", "false") })
+        {
+            (await cloud.Admin.PutAsync($"/v3/OS-FEDERATION/service_providers/{id}", $$"""{"service_provider": {"auth_url": "https://{{id}}/auth", "sp_url": "https://{{id}}/sp", "enabled": {{enabled}} } }""")).Expect(201);
+        }
+
+        var found = (await cloud.ValidateAsync(cloud.AdminToken)).Json.GetProperty("token").GetProperty("service_providers");
+
+        Assert.Equal(["far", "near"], found.Texts("id"));
+        Assert.Equal("https://near/auth https://near/sp", $"{found[1].GetProperty("auth_url")} {found[1].GetProperty("sp_url")}");
+        (await cloud.Admin.PatchAsync("/v3/OS-FEDERATION/service_providers/far", """{"service_provider": {"enabled": false}}""")).Expect(200);
+        Assert.Equal(["near"], (await cloud.ValidateAsync(cloud.AdminToken)).Json.GetProperty("token").GetProperty("service_providers").Texts("id"));
+    }
+
     [Theory]
     [InlineData("/v3/OS-FEDERATION/identity_providers/none/protocols/openid/auth", 401)]
     [InlineData("/v3/auth/OS-FEDERATION/websso/openid?origin=x", 404)]

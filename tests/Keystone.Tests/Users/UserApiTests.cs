@@ -52,16 +52,21 @@ public class UserApiTests
             conflict.Json.GetProperty("error").GetProperty("message").GetString());
     }
 
-    [Fact]
-    public async Task One_of_many_concurrent_creations_of_a_name_succeeds()
+    [Theory]
+    [InlineData("users", "user")]
+    [InlineData("groups", "group")]
+    [InlineData("projects", "project")]
+    [InlineData("domains", "domain")]
+    [InlineData("roles", "role")]
+    public async Task One_of_many_concurrent_creations_of_a_name_succeeds(string collection, string member)
     {
         await using var cloud = await IdentityCloud.StartAsync();
 
-        var answers = await Task.WhenAll(Enumerable.Range(0, 12).Select(_ => cloud.Admin.PostAsync("/v3/users", """{"user": {"name": "same", "password": "x"}}""")));
+        var answers = await Task.WhenAll(Enumerable.Range(0, 12).Select(_ => cloud.Admin.PostAsync($"/v3/{collection}", $$"""{"{{member}}": {"name": "same"} }""")));
 
         Assert.Single(answers, static a => a.Status == 201);
         Assert.Equal(11, answers.Count(static a => a.Status == 409));
-        Assert.Single((await cloud.Admin.GetAsync("/v3/users?name=same")).Json.GetProperty("users").EnumerateArray());
+        Assert.Single((await cloud.Admin.GetAsync($"/v3/{collection}?name=same")).Json.GetProperty(collection).EnumerateArray());
     }
 
     [Fact]
@@ -197,6 +202,24 @@ public class UserApiTests
         (await cloud.Admin.PatchAsync($"/v3/groups/{group}", """{"group": {"name": "team"}}""")).Expect(200);
         (await cloud.Admin.DeleteAsync($"/v3/groups/{group}")).Expect(204);
         (await cloud.Admin.GetAsync($"/v3/groups/{group}")).Expect(404);
+    }
+
+    [Fact]
+    public async Task Who_is_let_into_a_domain_sees_only_its_users_in_a_group_of_it()
+    {
+        await using var cloud = await IdentityCloud.StartAsync();
+        var (own, other) = (await cloud.CreateAsync("domains", "domain", """{"name": "own"}"""), await cloud.CreateAsync("domains", "domain", """{"name": "other"}"""));
+        var group = await cloud.CreateAsync("groups", "group", $$"""{"name": "mixed", "domain_id": "{{own}}" }""");
+        foreach (var domain in new[] { own, other })
+        {
+            var user = await cloud.CreateAsync("users", "user", $$"""{"name": "of {{(domain == own ? "own" : "other")}}", "domain_id": "{{domain}}", "password": "secret" }""");
+            (await cloud.Admin.PutAsync($"/v3/groups/{group}/users/{user}")).Expect(204);
+        }
+        (await cloud.Admin.PutAsync($"/v3/domains/{own}/users/{await cloud.IdOfAsync("users", "of%20own")}/roles/{await cloud.IdOfAsync("roles", "reader")}")).Expect(204);
+        var token = IdentityCloud.TokenOf(await cloud.AuthenticateAsync(IdentityCloud.PasswordAuth("of own", "secret", $$"""{"domain": {"id": "{{own}}"} }""", own)));
+
+        Assert.Equal(["of own"], (await cloud.Client(token).GetAsync($"/v3/groups/{group}/users")).Expect(200).Json.GetProperty("users").Texts("name"));
+        Assert.Equal(["of other", "of own"], (await cloud.Admin.GetAsync($"/v3/groups/{group}/users")).Expect(200).Json.GetProperty("users").Texts("name").Order());
     }
 
     [Fact]
