@@ -20,10 +20,10 @@ public sealed class NodeContainerTests
 
         Assert.Equal("alpha", (await node.RunAsync(["hostname"], None)).Trim());
         Assert.Contains(folder.Layout.InitScript, await node.RunAsync(["cat", "/proc/1/cmdline"], None), StringComparison.Ordinal);
-        await node.RunAsync(["sh", "-c", "mkdir /etc/keystone && echo mine > /etc/keystone/keystone.conf && touch /var/lib/mark"], None);
-        Assert.False(Directory.Exists("/etc/keystone"));
+        await node.RunAsync(["sh", "-c", "mkdir /etc/of-a-node && echo mine > /etc/of-a-node/mark.conf && touch /var/lib/mark"], None);
+        Assert.False(Directory.Exists("/etc/of-a-node"));
         Assert.False(File.Exists("/var/lib/mark"));
-        Assert.Equal("mine\n", await File.ReadAllTextAsync(Path.Combine(folder.Layout.Etc("alpha"), "keystone", "keystone.conf"), None));
+        Assert.Equal("mine\n", await File.ReadAllTextAsync(Path.Combine(folder.Layout.Etc("alpha"), "of-a-node", "mark.conf"), None));
     }
 
     [Fact]
