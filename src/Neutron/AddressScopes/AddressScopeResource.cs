@@ -29,16 +29,7 @@ internal sealed class AddressScopeResource : IResource<AddressScopeRow, AddressS
         ScopeAttributes.Text("name", static row => row.Name, post: true, put: true, check: Checks.Text(255)),
         ScopeAttributes.Number("ip_version", static row => row.IpVersion, post: true, required: true, check: static value =>
             Checks.ToNumber(value) is 4 or 6 ? null : $"'{Checks.Shown(value)}' is not in [4, 6]"),
-        new("shared")
-        {
-            Post = true,
-            Put = true,
-            Check = Checks.Flag,
-            Enforced = true,
-            IsDefault = static value => !Checks.ToFlag(value),
-            Write = static (json, view) => json.WriteBooleanValue(view.IsShared),
-            FilterFor = Sharing.Filter,
-        },
+        Sharing.Attribute<AddressScopeRow, AddressScopeView>(static view => view.IsShared),
     ];
 
     public IQueryable<AddressScopeRow> Rows(DataConnection db) => db.GetTable<AddressScopeRow>();

@@ -36,17 +36,7 @@ internal sealed class NetworkResource(NeutronOptions options, SegmentManager seg
         NetworkAttributes.Flag("admin_state_up", static row => row.AdminStateUp, post: true, put: true),
         NetworkAttributes.Text("status", static row => row.Status),
         NetworkAttributes.Number("mtu", static row => row.Mtu, post: true, put: true, check: Checks.Number(0, int.MaxValue)),
-        new("shared")
-        {
-            Post = true,
-            Put = true,
-            Check = Checks.Flag,
-            Enforced = true,
-            IsDefault = static value => !Checks.ToFlag(value),
-            Write = static (json, view) => json.WriteBooleanValue(view.IsShared),
-            FilterFor = Sharing.Filter,
-            Sort = (Expression<Func<NetworkRow, bool>>)(static row => row.Shared),
-        },
+        Sharing.Attribute<NetworkRow, NetworkView>(static view => view.IsShared, sort: (Expression<Func<NetworkRow, bool>>)(static row => row.Shared)),
         NetworkAttributes.Flag("router:external", static row => row.External, post: true, put: true, enforced: true, defaultValue: false),
         .. options.HasPortSecurity ? (ResourceAttribute<NetworkRow, NetworkView>[])[NetworkAttributes.Flag("port_security_enabled", static row => row.PortSecurityEnabled, post: true, put: true, enforced: true)] : [],
         Provider("provider:network_type", Checks.TextOrNull(16), static segment => segment.NetworkType),

@@ -1,3 +1,4 @@
+using System.Linq.Expressions;
 using LinqToDB;
 using LinqToDB.Async;
 using LinqToDB.Data;
@@ -24,6 +25,22 @@ internal static class Sharing
         var open = OpenTo(db, caller);
         return caller.SeesAll ? rows : rows.Where(row => row.ProjectId == caller.ProjectId || open.Any(policy => policy.ObjectId == row.Id));
     }
+
+    /// <summary>The attribute <c>shared</c>, as the caller sees it.</summary>
+    public static ResourceAttribute<TRow, TView> Attribute<TRow, TView>(Func<TView, bool> isShared, bool put = true, LambdaExpression? sort = null)
+        where TRow : ResourceRow
+        where TView : IResourceView<TRow> =>
+        new("shared")
+        {
+            Post = true,
+            Put = put,
+            Check = Checks.Flag,
+            Enforced = true,
+            IsDefault = static value => !Checks.ToFlag(value),
+            Write = (json, view) => json.WriteBooleanValue(isShared(view)),
+            FilterFor = Filter,
+            Sort = sort,
+        };
 
     /// <summary>For a list: those that are shared with the caller's project, or those that are not.</summary>
     public static IQueryable<TRow> Filter<TRow>(IQueryable<TRow> rows, DataConnection db, List<string> values, Caller caller)

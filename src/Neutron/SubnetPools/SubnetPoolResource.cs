@@ -33,15 +33,7 @@ internal sealed class SubnetPoolResource(QuotaEngine quotas) : IResource<SubnetP
         PoolAttributes.LengthOf("default_prefixlen", static row => row.DefaultPrefixLength),
         PoolAttributes.Text("address_scope_id", static row => row.AddressScopeId, post: true, put: true, check: Checks.UuidOrNull),
         PoolAttributes.Flag("is_default", static row => row.IsDefault, post: true, put: true, enforced: true, defaultValue: false),
-        new("shared")
-        {
-            Post = true,
-            Check = Checks.Flag,
-            Enforced = true,
-            IsDefault = static value => !Checks.ToFlag(value),
-            Write = static (json, view) => json.WriteBooleanValue(view.IsShared),
-            FilterFor = Sharing.Filter,
-        },
+        Sharing.Attribute<SubnetPoolRow, SubnetPoolView>(static view => view.IsShared, put: false),
         PoolAttributes.Shown("tags", static (json, view) => json.WriteTexts(view.Tags)),
     ];
 
