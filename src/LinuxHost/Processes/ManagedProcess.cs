@@ -53,7 +53,7 @@ public sealed class ManagedProcess
         var id = NetworkNamespace.Run(spec.NetworkNamespace, () => Spawn(spec));
         var start = ProcessTable.StartOf(id) ?? "ended";
         Directory.CreateDirectory(Path.GetDirectoryName(spec.PidFile)!);
-        File.WriteAllText(spec.PidFile, $"{id}\n{start}\n");
+        WritePidFile(spec, id, start);
         return new ManagedProcess(spec, id, start, isAdopted: false);
     }
 
@@ -76,7 +76,7 @@ public sealed class ManagedProcess
             if (arguments.Count == spec.Arguments.Count + 1 && IsProgram(arguments[0], spec) && arguments.Skip(1).SequenceEqual(spec.Arguments)
                 && ProcessTable.NetworkNamespaceOf(pid) == networkNamespace && ProcessTable.StartOf(pid) is { } start)
             {
-                File.WriteAllText(spec.PidFile, $"{pid}\n{start}\n");
+                WritePidFile(spec, pid, start);
                 return new ManagedProcess(spec, pid, start, isAdopted: true);
             }
         }
@@ -106,6 +106,14 @@ public sealed class ManagedProcess
             await Exited.WaitAsync(cancellationToken);
         }
         File.Delete(Spec.PidFile);
+    }
+
+    /// <summary>Whoever reads the file meanwhile finds the old process or the new one.</summary>
+    private static void WritePidFile(ProcessSpec spec, int id, string start)
+    {
+        var next = spec.PidFile + ".new";
+        File.WriteAllText(next, $"{id}\n{start}\n");
+        File.Move(next, spec.PidFile, overwrite: true);
     }
 
     private static ManagedProcess? FromPidFile(ProcessSpec spec)
