@@ -81,7 +81,7 @@ public sealed record L3Subnet(
 public sealed record L3FloatingIp(
     string Id, string FloatingAddress, string? FixedAddress, string Status, IReadOnlyList<L3PortForwarding> PortForwardings, IReadOnlyList<BandwidthLimit> BandwidthLimits);
 
-/// <summary>Ports of a floating IP that lead to ports of an inner address; both ranges are of one size.</summary>
+/// <summary>Ports of a floating IP that lead to ports of an inner address: both ranges are of one size, or the inner one is a single port that all lead to.</summary>
 /// <param name="Protocol"><c>tcp</c>, <c>udp</c>, <c>sctp</c>, <c>dccp</c> or <c>icmp</c>.</param>
 public sealed record L3PortForwarding(string Id, string Protocol, int ExternalPortFirst, int ExternalPortLast, string InternalAddress, int InternalPortFirst, int InternalPortLast);
 

@@ -13,6 +13,7 @@ internal sealed class NeutronLeases : IAsyncDisposable
         Keeper = new LeaseKeeper(() => store.Database, "neutron-server", host.HostName, time, log, timings);
         NovaEvents = Keeper.Share("nova-events");
         DhcpScheduling = Keeper.Share("dhcp-scheduling");
+        L3Scheduling = Keeper.Share("l3-scheduling");
     }
 
     public LeaseKeeper Keeper { get; }
@@ -22,6 +23,9 @@ internal sealed class NeutronLeases : IAsyncDisposable
 
     /// <summary>The sweep over networks whose DHCP agents died or came.</summary>
     public LeaseShare DhcpScheduling { get; }
+
+    /// <summary>The sweep over routers whose L3 agents died or came.</summary>
+    public LeaseShare L3Scheduling { get; }
 
     public ValueTask DisposeAsync() => Keeper.DisposeAsync();
 }

@@ -6,19 +6,23 @@ using SharpStack.Foundation.Http;
 using SharpStack.Foundation.Identity;
 using SharpStack.Foundation.Policy;
 using SharpStack.Foundation.Storage;
+using SharpStack.Neutron.AddressGroups;
 using SharpStack.Neutron.AddressScopes;
 using SharpStack.Neutron.Agents;
 using SharpStack.Neutron.Api;
 using SharpStack.Neutron.Contracts;
 using SharpStack.Neutron.Extensions;
+using SharpStack.Neutron.FloatingIps;
 using SharpStack.Neutron.Ipam;
 using SharpStack.Neutron.Ml2;
 using SharpStack.Neutron.Networks;
 using SharpStack.Neutron.NetworkSegmentRanges;
 using SharpStack.Neutron.Notifications;
+using SharpStack.Neutron.PortForwardings;
 using SharpStack.Neutron.Ports;
 using SharpStack.Neutron.Quotas;
 using SharpStack.Neutron.Rbac;
+using SharpStack.Neutron.Routers;
 using SharpStack.Neutron.SecurityGroups;
 using SharpStack.Neutron.Segments;
 using SharpStack.Neutron.Storage;
@@ -75,6 +79,17 @@ public sealed class NeutronModule : IServiceModule
         services.AddSingleton<AgentQuestions>();
         services.AddSingleton<TunnelQuestions>();
         services.AddSingleton<DhcpQuestions>();
+        services.AddSingleton<RouterPorts>();
+        services.AddSingleton<RouterGateway>();
+        services.AddSingleton<HaNetworks>();
+        services.AddSingleton<L3Scheduler>();
+        services.AddSingleton<L3SchedulingReconciler>();
+        services.AddSingleton<RouterResource>();
+        services.AddSingleton<FloatingIpResource>();
+        services.AddSingleton<PortForwardingResource>();
+        services.AddSingleton<ConntrackHelperResource>();
+        services.AddSingleton<L3Questions>();
+        services.AddSingleton<AddressGroupResource>();
         context.AddWorker<NeutronServer>();
         context.AddApi(new ApiDefinition
         {
@@ -126,9 +141,37 @@ public sealed class NeutronModule : IServiceModule
         MapResource(services.GetRequiredService<SegmentResource>(), hasTags: false);
         MapResource(services.GetRequiredService<NetworkSegmentRangeResource>(), hasTags: true);
         new PortBindingApi(store, services.GetRequiredService<PortOperations>()).Map(routes);
-        new AgentApi(store, services.GetRequiredService<AgentDirectory>(), networks).Map(routes);
+        var addressGroups = services.GetRequiredService<AddressGroupResource>();
+        new AddressGroupActions(store, MapResource(addressGroups, hasTags: false), addressGroups).Map(routes);
+        var agents = new AgentApi(store, services.GetRequiredService<AgentDirectory>(), networks);
+        agents.Map(routes);
+        if (options.HasPlugin("router"))
+        {
+            MapRouters(agents);
+        }
+
         new QuotaApi(store, services.GetRequiredService<QuotaEngine>(), options).Map(routes);
         new NetworkReports(store, services.GetRequiredService<AgentDirectory>()).Map(routes);
+
+        void MapRouters(AgentApi agents)
+        {
+            var routerResource = services.GetRequiredService<RouterResource>();
+            var routers = MapResource(routerResource, hasTags: true);
+            ActivatorUtilities.CreateInstance<RouterInterfaces>(services, routers).Map(routes);
+            new RouterRoutes(store, routers, routerResource).Map(routes);
+            new L3AgentApi(store, agents, services.GetRequiredService<L3Scheduler>(), routerResource, routers).Map(routes);
+            MapResource(services.GetRequiredService<FloatingIpResource>(), hasTags: true);
+            new FloatingIpPools(store).Map(routes);
+            if (options.HasPlugin("port_forwarding"))
+            {
+                MapResource(services.GetRequiredService<PortForwardingResource>(), hasTags: false);
+            }
+
+            if (options.HasPlugin("conntrack_helper"))
+            {
+                MapResource(services.GetRequiredService<ConntrackHelperResource>(), hasTags: false);
+            }
+        }
 
         ResourceRoutes<TRow, TView> MapResource<TRow, TView>(IResource<TRow, TView> resource, bool hasTags)
             where TRow : ResourceRow
@@ -147,7 +190,7 @@ public sealed class NeutronModule : IServiceModule
 }
 
 /// <summary>Serves the agents on the bus, and keeps the reconcilers running.</summary>
-internal sealed class NeutronServer(IMessageBus bus, AgentReports reports, AgentQuestions questions, TunnelQuestions tunnels, DhcpQuestions dhcp, DhcpSchedulingReconciler scheduling, NovaNotifier nova, NeutronLeases leases, NetworkSegmentRangeResource ranges, NeutronStore store) : IWorker
+internal sealed class NeutronServer(IMessageBus bus, AgentReports reports, AgentQuestions questions, TunnelQuestions tunnels, DhcpQuestions dhcp, L3Questions l3, DhcpSchedulingReconciler scheduling, L3SchedulingReconciler l3Scheduling, NovaNotifier nova, NeutronLeases leases, NetworkSegmentRangeResource ranges, NeutronStore store) : IWorker
 {
     private readonly List<IDisposable> served = [];
 
@@ -167,8 +210,12 @@ internal sealed class NeutronServer(IMessageBus bus, AgentReports reports, Agent
         Serve(DhcpContracts.EnsureDhcpPort, dhcp.EnsurePortAsync);
         Serve(DhcpContracts.ReleaseDhcpPort, dhcp.ReleasePortAsync);
         Serve(DhcpContracts.ReportReady, dhcp.ReportReadyAsync);
+        Serve(L3Contracts.GetRouters, l3.GetRoutersAsync);
+        Serve(L3Contracts.ReportFloatingIps, l3.ReportFloatingIpsAsync);
+        Serve(L3Contracts.ReportStates, l3.ReportStatesAsync);
         Serve(ServerHints.WorkToDo, LookAsync);
         scheduling.Start();
+        l3Scheduling.Start();
         nova.Start();
     }
 
@@ -177,6 +224,7 @@ internal sealed class NeutronServer(IMessageBus bus, AgentReports reports, Agent
         served.ForEach(registration => registration.Dispose());
         served.Clear();
         await scheduling.DisposeAsync();
+        await l3Scheduling.DisposeAsync();
         await nova.DisposeAsync();
         await leases.Keeper.StopAsync();
     }
@@ -190,6 +238,9 @@ internal sealed class NeutronServer(IMessageBus bus, AgentReports reports, Agent
                 break;
             case DhcpSchedulingReconciler.Key:
                 scheduling.Look();
+                break;
+            case L3SchedulingReconciler.Key:
+                l3Scheduling.Look();
                 break;
         }
 

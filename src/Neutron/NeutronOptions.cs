@@ -32,10 +32,21 @@ internal sealed class NeutronOptions(ServiceConfig config, HostOptions host)
     private static readonly ConfigOption<bool> NotifyDataOption = new("DEFAULT", "notify_nova_on_port_data_changes", true, "Tell Nova when a port's addresses change, so that it refreshes its cache.");
     private static readonly ConfigOption<string> DnsDomainOption = new("DEFAULT", "dns_domain", "openstacklocal", "Domain of the hosts.");
 
+    private static readonly ConfigOption<IReadOnlyList<string>> ServicePluginsOption = new("DEFAULT", "service_plugins", ["router", "port_forwarding", "conntrack_helper"], "Service plugins to load; empty for none.");
+    private static readonly ConfigOption<bool> EnableSnatOption = new("DEFAULT", "enable_snat_by_default", true, "New external gateways translate source addresses where the request does not say.");
+    private static readonly ConfigOption<int> MaxRoutesOption = new("DEFAULT", "max_routes", 30, "Extra routes of a router.") { Min = 0 };
+    private static readonly ConfigOption<bool> AutomaticFailoverOption = new("DEFAULT", "allow_automatic_l3agent_failover", false, "Move the routers of a dead L3 agent to a live one.");
+    private static readonly ConfigOption<bool> L3HaOption = new("DEFAULT", "l3_ha", false, "New routers are HA routers where the request does not say.");
+    private static readonly ConfigOption<int> MaxL3AgentsOption = new("DEFAULT", "max_l3_agents_per_router", 3, "L3 agents that serve an HA router; 0 for all.") { Min = 0 };
+    private static readonly ConfigOption<string> HaCidrOption = new("DEFAULT", "l3_ha_net_cidr", "169.254.192.0/18", "Addresses of the projects' HA networks.");
+    private static readonly ConfigOption<string> HaNetworkTypeOption = new("DEFAULT", "l3_ha_network_type", "", "Network type of the HA networks; empty: that of tenant networks.");
+    private static readonly ConfigOption<string> HaPhysicalNetworkOption = new("DEFAULT", "l3_ha_network_physical_name", "", "Physical network of the HA networks.");
+
     private static readonly (string Resource, ConfigOption<int> Option)[] QuotaOptions =
     [
         Quota("network", 100), Quota("subnet", 100), Quota("port", 500), Quota("subnetpool", -1), Quota("rbac_policy", 10),
         Quota("security_group", 10), Quota("security_group_rule", 100),
+        Quota("router", 10), Quota("floatingip", 50),
     ];
 
     /// <summary>All of them, for validation and samples.</summary>
@@ -94,6 +105,26 @@ internal sealed class NeutronOptions(ServiceConfig config, HostOptions host)
     public bool NotifyNovaOfData => config.Get(NotifyDataOption);
 
     public string DnsDomain => config.Get(DnsDomainOption);
+
+    /// <summary>Whether a service plugin is on, by its name in <c>service_plugins</c>; those of routers need <c>router</c>.</summary>
+    public bool HasPlugin(string name) => config.Get(ServicePluginsOption) is var plugins && plugins.Contains(name) && (name is not ("port_forwarding" or "conntrack_helper") || plugins.Contains("router"));
+
+    public bool EnableSnatByDefault => config.Get(EnableSnatOption);
+
+    public int MaxRoutes => config.Get(MaxRoutesOption);
+
+    public bool AutomaticL3Failover => config.Get(AutomaticFailoverOption);
+
+    public bool L3Ha => config.Get(L3HaOption);
+
+    /// <summary>0 for all.</summary>
+    public int MaxL3AgentsPerRouter => config.Get(MaxL3AgentsOption);
+
+    public string HaCidr => config.Get(HaCidrOption);
+
+    public string HaNetworkType => config.Get(HaNetworkTypeOption);
+
+    public string HaPhysicalNetwork => config.Get(HaPhysicalNetworkOption);
 
     public string HostName => host.HostName;
 

@@ -94,6 +94,26 @@ internal sealed class NeutronCloud : IAsyncDisposable
         return (network, (await CreateAsync(client ?? Demo, "subnets", $"{{'network_id': '{network}', 'ip_version': {(cidr.Contains(':', StringComparison.Ordinal) ? 6 : 4)}, 'cidr': '{cidr}'}}")).Id());
     }
 
+    /// <summary>An external network of the administrator's, with one subnet.</summary>
+    public async Task<(string Network, string Subnet)> CreateExternalAsync(string cidr = "203.0.113.0/24", string more = "")
+    {
+        var network = (await CreateAsync(Admin, "networks", "{'name': 'outside', 'router:external': true}")).Id();
+        return (network, (await CreateAsync(Admin, "subnets", $"{{'network_id': '{network}', 'ip_version': 4, 'cidr': '{cidr}', 'enable_dhcp': false{more}}}")).Id());
+    }
+
+    /// <summary>A router between an external network and a subnet, both new.</summary>
+    public async Task<Routed> CreateRoutedAsync(string cidr = "10.0.0.0/24", string external = "203.0.113.0/24")
+    {
+        var (outside, outsideSubnet) = await CreateExternalAsync(external);
+        var (network, subnet) = await CreateNetworkWithSubnetAsync(cidr);
+        var router = (await CreateAsync(Demo, "routers", $"{{'name': 'r', 'external_gateway_info': {{'network_id': '{outside}'}}}}")).Id();
+        await AddInterfaceAsync(router, $"'subnet_id': '{subnet}'");
+        return new Routed(router, network, subnet, outside, outsideSubnet);
+    }
+
+    public async Task<JsonElement> AddInterfaceAsync(string router, string what, TestClient? client = null) =>
+        (await (client ?? Demo).PutAsync($"/v2.0/routers/{router}/add_router_interface", Json($"{{{what}}}"))).Expect(200).Json;
+
     public async Task<FakeAgent> AddAgentAsync(string type, string host, string configurations = "{'bridge_mappings': {'physnet': 'br-phys'}, 'datapath_type': 'netdev'}")
     {
         var agent = new FakeAgent(Bus, type, host, configurations);
@@ -131,6 +151,10 @@ internal sealed class FakeAgent
             Note(OpenVSwitchContracts.SecurityGroupsChanged, hint => string.Join(',', hint.SecurityGroupIds));
             Note(OpenVSwitchContracts.NetworkChanged, hint => hint.NetworkId);
         }
+        else if (type == AgentTypes.L3)
+        {
+            Note(L3Contracts.RoutersChanged, hint => string.Join(',', hint.RouterIds));
+        }
         else
         {
             Note(DhcpContracts.PortChanged, hint => hint.PortId);
@@ -144,7 +168,7 @@ internal sealed class FakeAgent
     public Task<AgentReportAnswer> ReportAsync(bool start = true) =>
         bus.CallAsync(
             AgentContracts.ReportState,
-            new AgentReport(type, type == AgentTypes.Dhcp ? AgentTypes.DhcpBinary : AgentTypes.OpenVSwitchBinary, host, JsonNode.Parse(NeutronCloud.Json(configurations))!.AsObject(), start),
+            new AgentReport(type, type switch { AgentTypes.Dhcp => AgentTypes.DhcpBinary, AgentTypes.L3 => AgentTypes.L3Binary, _ => AgentTypes.OpenVSwitchBinary }, host, JsonNode.Parse(NeutronCloud.Json(configurations))!.AsObject(), start),
             cancellationToken: TestContext.Current.CancellationToken);
 
     public Task<DevicesAnswer> GetDevicesAsync(params string[]? ports) =>
@@ -168,6 +192,15 @@ internal sealed class FakeAgent
     public async Task<DhcpPort?> EnsurePortAsync(string network) =>
         (await bus.CallAsync(DhcpContracts.EnsureDhcpPort, new DhcpPortRequest(host, network), cancellationToken: TestContext.Current.CancellationToken)).Port;
 
+    public Task<L3RoutersAnswer> GetRoutersAsync(params string[]? ids) =>
+        bus.CallAsync(L3Contracts.GetRouters, new L3RoutersRequest(host, ids), cancellationToken: TestContext.Current.CancellationToken);
+
+    public Task SayFloatingIpAsync(string router, string id, string status) =>
+        bus.CallAsync(L3Contracts.ReportFloatingIps, new L3FloatingIpReport(host, router, [new L3FloatingIpSeen(id, status)]), cancellationToken: TestContext.Current.CancellationToken);
+
+    public Task SayStateAsync(string router, string state) =>
+        bus.CallAsync(L3Contracts.ReportStates, new L3RouterStateReport(host, [new L3RouterState(router, state)]), cancellationToken: TestContext.Current.CancellationToken);
+
     public Task ReleasePortAsync(string network) =>
         bus.CallAsync(DhcpContracts.ReleaseDhcpPort, new DhcpPortRequest(host, network), cancellationToken: TestContext.Current.CancellationToken);
 
@@ -183,6 +216,9 @@ internal sealed class FakeAgent
             return Task.FromResult(Ack.Ok);
         });
 }
+
+/// <summary>A router and the networks on both of its sides.</summary>
+internal sealed record Routed(string Router, string Network, string Subnet, string Outside, string OutsideSubnet);
 
 internal static class Elements
 {

@@ -17,8 +17,10 @@ public sealed class WireGoldenTests
             "hardware_offload_type", "pvlan_community", "pvlan_type",
             "qos_network_policy_id", "qos_policy_id", "resource_request", "device_profile", "numa_affinity_policy", "trunk_details", "hints", "trusted", "mac_learning_enabled",
         ],
-        ["security_group_rule"] = ["belongs_to_default_sg", "remote_address_group_id", "tags"],
-        ["quota"] = ["floatingip", "router"],
+        ["security_group_rule"] = ["belongs_to_default_sg", "tags"],
+        ["agent"] = ["resource_versions"],
+        ["router"] = ["flavor_id", "service_type_id"],
+        ["floatingip"] = ["dns_domain", "dns_name", "qos_network_policy_id", "qos_policy_id"],
         ["network_ip_availability"] = ["ip_availability_details"],
         ["subnet_ip_availability"] = ["ip_availability_details"],
     };
@@ -60,6 +62,29 @@ public sealed class WireGoldenTests
             Compare(sample, (await cloud.Admin.GetAsync($"/v2.0/{path}")).Expect(200));
         }
 
+        await cloud.AddAgentAsync(AgentTypes.L3, "compute1", "{}");
+        var routed = await cloud.CreateRoutedAsync("10.3.0.0/24");
+        await CreateAsync(cloud.Demo, "floatingips", $"{{'floating_network_id': '{routed.Outside}', 'port_id': '{(await CreateAsync(cloud.Demo, "ports", $"{{'network_id': '{routed.Network}'}}")).Id()}'}}");
+        var forwarding = (await CreateAsync(cloud.Demo, "floatingips", $"{{'floating_network_id': '{routed.Outside}'}}")).Id();
+        var inner = (await CreateAsync(cloud.Demo, "ports", $"{{'network_id': '{routed.Network}'}}")).Id();
+        var one = (await cloud.Demo.PostAsync($"/v2.0/floatingips/{forwarding}/port_forwardings", Json($"{{'port_forwarding': {{'protocol': 'tcp', 'internal_port_id': '{inner}', 'external_port': 80, 'internal_port': 80}}}}"))).Expect(201)
+            .Json.GetProperty("port_forwarding").Id();
+        var l3 = (await cloud.Admin.GetAsync("/v2.0/agents?agent_type=L3 agent")).Json.GetProperty("agents")[0].Id();
+        foreach (var (sample, path) in ((string, string)[])
+        [
+            ("router-show-response", $"routers/{routed.Router}"), ("routers-list-response", "routers"),
+            ("floatingip-show-response", $"floatingips/{forwarding}"), ("floating-ips-list-response", "floatingips"), ("floating-ip-pools-list-response", "floatingip_pools"),
+            ("port-fowarding-show-response", $"floatingips/{forwarding}/port_forwardings/{one}"), ("port-fowarding-list-response", $"floatingips/{forwarding}/port_forwardings"),
+            ("router-l3-agent-list-response", $"routers/{routed.Router}/l3-agents"), ("agent-l3-routers-list-response", $"agents/{l3}/l3-routers"),
+        ])
+        {
+            Compare(sample, (await cloud.Admin.GetAsync($"/v2.0/{path}")).Expect(200));
+        }
+
+        var (_, more) = await cloud.CreateNetworkWithSubnetAsync("10.4.0.0/24");
+        Compare("router-add-interface-response", (await cloud.Demo.PutAsync($"/v2.0/routers/{routed.Router}/add_router_interface", Json($"{{'subnet_id': '{more}'}}"))).Expect(200));
+        Compare("router-remove-interface-response", (await cloud.Demo.PutAsync($"/v2.0/routers/{routed.Router}/remove_router_interface", Json($"{{'subnet_id': '{more}'}}"))).Expect(200));
+        Compare("router-add-extraroutes-response", (await cloud.Demo.PutAsync($"/v2.0/routers/{routed.Router}/add_extraroutes", Json("{'router': {'routes': [{'destination': '10.9.0.0/16', 'nexthop': '10.3.0.9'}]}}"))).Expect(200));
         Compare("versions-list-response", (await cloud.Admin.GetAsync("/")).Expect(200));
     }
 

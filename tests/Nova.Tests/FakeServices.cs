@@ -29,6 +29,9 @@ internal sealed class FakeServices : IServiceModule
 
     public ConcurrentDictionary<string, JsonObject> Ports { get; } = new();
 
+    /// <summary>Floating IPs by any name, as Neutron lists them.</summary>
+    public ConcurrentDictionary<string, JsonObject> FloatingIps { get; } = new();
+
     public ConcurrentDictionary<string, JsonObject> Groups { get; } = new();
 
     public ConcurrentDictionary<string, JsonObject> Providers { get; } = new();
@@ -152,6 +155,7 @@ internal sealed class FakeServices : IServiceModule
         Get(routes, "/v2.0/ports", context => Listed("ports", Ports.Values.Where(port =>
             Matches(context, "device_id", (string?)port["device_id"]) && Matches(context, "network_id", (string?)port["network_id"])
             && (!context.Query.Has("fixed_ips") || ((JsonArray)port["fixed_ips"]!).Any(address => "ip_address=" + (string)address!["ip_address"]! == context.Query["fixed_ips"])))));
+        Get(routes, "/v2.0/floatingips", context => Listed("floatingips", FloatingIps.Values.Where(ip => Matches(context, "port_id", (string?)ip["port_id"]))));
         Get(routes, "/v2.0/ports/{id}", context => Ports.TryGetValue(context.Route("id"), out var port) ? new JsonObject { ["port"] = port.DeepClone() } : null);
         On(routes, "POST", "/v2.0/ports", 201, (_, body) => Listed("ports", ((JsonArray)body!["ports"]!).Select(port => NewPort((JsonObject)port!)).ToList()));
         On(routes, "PUT", "/v2.0/ports/{id}", 200, (context, body) =>

@@ -262,6 +262,28 @@ public sealed class ServerTests
     }
 
     [Fact]
+    public async Task A_floating_ip_is_among_the_addresses_once_Neutron_says_that_the_network_changed()
+    {
+        await using var nova = await NovaCloud.StartAsync();
+        var id = await nova.BootAsync();
+        var port = nova.Services.PortsOf(id).Single();
+        var inner = (string)nova.Services.Ports[port]["fixed_ips"]![0]!["ip_address"]!;
+        nova.Services.FloatingIps["one"] = new() { ["port_id"] = port, ["fixed_ip_address"] = inner, ["floating_ip_address"] = "203.0.113.5" };
+        using var neutron = nova.Cloud.Client("nova-api", "service", "compute 2.1");
+        var body = $$"""{"events": [{"server_uuid": "{{id}}", "name": "network-changed", "tag": "{{port}}"}]}""";
+        (await neutron.PostAsync("/v2.1/os-server-external-events", body)).Expect(200);
+        Assert.Equal([("fixed", inner), ("floating", "203.0.113.5")], await AddressesAsync());
+        Assert.Equal(1, (await nova.Demo().GetAsync("/v2.1/servers?ip=203.0.113")).Expect(200).Json.GetProperty("servers").GetArrayLength());
+        nova.Services.FloatingIps.Clear();
+        (await neutron.PostAsync("/v2.1/os-server-external-events", body)).Expect(200);
+        Assert.Equal([("fixed", inner)], await AddressesAsync());
+
+        async Task<List<(string?, string?)>> AddressesAsync() =>
+            [.. (await nova.Demo().GetAsync($"/v2.1/servers/{id}")).Json.GetProperty("server").GetProperty("addresses").EnumerateObject().Single().Value.EnumerateArray()
+                .Select(address => (address.GetProperty("OS-EXT-IPS:type").GetString(), address.GetProperty("addr").GetString()))];
+    }
+
+    [Fact]
     public async Task A_server_can_be_renamed()
     {
         await using var nova = await NovaCloud.StartAsync();

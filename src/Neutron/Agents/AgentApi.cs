@@ -199,11 +199,13 @@ internal sealed class AgentApi(NeutronStore store, AgentDirectory directory, Res
         return true;
     }
 
-    private Task WriteListAsync(ApiContext context, List<AgentRow> rows) => context.WriteJsonAsync(200, json =>
+    /// <summary>Agents that were found otherwise.</summary>
+    /// <param name="more">What is told of them beside.</param>
+    public Task WriteListAsync(ApiContext context, List<AgentRow> rows, Action<Utf8JsonWriter, AgentRow>? more = null) => context.WriteJsonAsync(200, json =>
     {
         json.WriteStartObject();
         json.WriteStartArray("agents");
-        rows.ForEach(row => Write(json, row));
+        rows.ForEach(row => Write(json, row, more));
         json.WriteEndArray();
         json.WriteEndObject();
     });
@@ -216,7 +218,7 @@ internal sealed class AgentApi(NeutronStore store, AgentDirectory directory, Res
         json.WriteEndObject();
     });
 
-    private void Write(Utf8JsonWriter json, AgentRow row)
+    private void Write(Utf8JsonWriter json, AgentRow row, Action<Utf8JsonWriter, AgentRow>? more = null)
     {
         json.WriteStartObject();
         json.WriteString("id", row.Id);
@@ -242,6 +244,7 @@ internal sealed class AgentApi(NeutronStore store, AgentDirectory directory, Res
         json.WriteBoolean("alive", directory.IsAlive(row));
         json.WritePropertyName("configurations");
         json.WriteRawValue(row.Configurations, skipInputValidation: true);
+        more?.Invoke(json, row);
         json.WriteEndObject();
     }
 

@@ -2,10 +2,12 @@ using LinqToDB;
 using LinqToDB.Async;
 using LinqToDB.Data;
 using SharpStack.Foundation.Bus;
+using SharpStack.Neutron.AddressGroups;
 using SharpStack.Neutron.Api;
 using SharpStack.Neutron.Contracts;
 using SharpStack.Neutron.Ipam;
 using SharpStack.Neutron.Ports;
+using SharpStack.Neutron.Routers;
 using SharpStack.Neutron.SecurityGroups;
 using SharpStack.Neutron.Storage;
 
@@ -18,8 +20,9 @@ internal sealed class AgentQuestions(NeutronStore store, PortOperations operatio
     {
         await using var db = store.Read();
         var wanted = request.PortIds?.ToList();
+        var replicated = RouterPorts.ReplicatedOn(db, request.Host);
         var rows = await db.GetTable<PortRow>()
-            .Where(port => port.Host == request.Host && port.VifType != PortOperations.Unbound && port.VifType != PortOperations.BindingFailed && (wanted == null || wanted.Contains(port.Id)))
+            .Where(port => (port.Host == request.Host || replicated.Contains(port.Id)) && port.VifType != PortOperations.Unbound && port.VifType != PortOperations.BindingFailed && (wanted == null || wanted.Contains(port.Id)))
             .ToListAsync(cancellationToken);
         var devices = rows.Count == 0 ? [] : await LoadAsync(db, rows, cancellationToken);
         return new DevicesAnswer(devices, wanted is null ? [] : [.. wanted.Except(rows.Select(row => row.Id))]);
@@ -31,6 +34,7 @@ internal sealed class AgentQuestions(NeutronStore store, PortOperations operatio
         var ids = request.SecurityGroupIds.ToList();
         var groups = await db.GetTable<SecurityGroupRow>().WhereIn(row => row.Id, ids).ToListAsync(cancellationToken);
         var rules = (await db.GetTable<SecurityGroupRuleRow>().WhereIn(row => row.SecurityGroupId, ids).OrderBy(row => row.Id).ToListAsync(cancellationToken)).ToLookup(row => row.SecurityGroupId);
+        var lists = await AddressesAsync(db, [.. rules.SelectMany(group => group)], cancellationToken);
         var remotes = rules.SelectMany(group => group).Select(rule => rule.RemoteGroupId).OfType<string>().Distinct().ToList();
         var addresses = await (from bound in db.GetTable<PortSecurityGroupRow>()
                                where remotes.Contains(bound.SecurityGroupId)
@@ -46,7 +50,7 @@ internal sealed class AgentQuestions(NeutronStore store, PortOperations operatio
             .Concat(pairs.SelectMany(row => PairsOf(row.AllowedAddressPairs).Select(pair => (row.SecurityGroupId, Pair: pair))))
             .ToLookup(row => row.SecurityGroupId, row => row.Pair);
         return new SecurityGroupsAnswer(
-            [.. groups.Select(group => new SecurityGroupDetails(group.Id, group.Stateful, group.Revision, [.. rules[group.Id].Select(RuleOf)]))],
+            [.. groups.Select(group => new SecurityGroupDetails(group.Id, group.Stateful, group.Revision, [.. rules[group.Id].SelectMany(rule => RulesOf(rule, lists))]))],
             remotes.ToDictionary(id => id, id => (IReadOnlyList<AddressPair>)[.. members[id].Distinct().OrderBy(pair => pair.IpAddress, StringComparer.Ordinal).ThenBy(pair => pair.MacAddress, StringComparer.Ordinal)]));
     }
 
@@ -56,9 +60,16 @@ internal sealed class AgentQuestions(NeutronStore store, PortOperations operatio
             {
                 var ids = report.Up.Concat(report.Down).Select(device => device.PortId).ToList();
                 var ports = await work.Db.GetTable<PortRow>().WhereIn(port => port.Id, ids).ToDictionaryAsync(port => port.Id, work.Cancellation);
+                var replicated = ports.Values.All(port => port.Host == report.Host) ? [] : await RouterPorts.ReplicatedOn(work.Db, report.Host).Where(id => ids.Contains(id)).ToListAsync(work.Cancellation);
                 var lookAgain = new List<string>();
                 foreach (var device in report.Up)
                 {
+                    // Of a port of an HA router the host that it is bound to speaks.
+                    if (replicated.Contains(device.PortId) && ports[device.PortId].Host != report.Host)
+                    {
+                        continue;
+                    }
+
                     // A port that moved away since is no longer this agent's to speak for.
                     if (!ports.TryGetValue(device.PortId, out var port) || port.Host != report.Host || !PortOperations.IsBound(port))
                     {
@@ -89,16 +100,18 @@ internal sealed class AgentQuestions(NeutronStore store, PortOperations operatio
     public async Task<MetadataInstanceAnswer> FindInstanceAsync(MetadataInstanceRequest request, CancellationToken cancellationToken)
     {
         await using var db = store.Read();
-        if (request.NetworkId is null || !Checks.IsIp(request.FixedIp))
+        if ((request.NetworkId ?? request.RouterId) is null || !Checks.IsIp(request.FixedIp))
         {
             return new MetadataInstanceAnswer(null, null, null);
         }
 
         var address = Addresses.Canonical(request.FixedIp);
-        var found = await (from ip in db.GetTable<IpAllocationRow>()
-                           where ip.NetworkId == request.NetworkId && ip.IpAddress == address
-                           join port in db.GetTable<PortRow>() on ip.PortId equals port.Id
-                           select port).FirstOrDefaultAsync(cancellationToken);
+        var networks = request.NetworkId is { } network ? [network] : await RouterPorts.InnerNetworksAsync(db, request.RouterId!, cancellationToken);
+        var owners = await (from ip in db.GetTable<IpAllocationRow>()
+                            where networks.Contains(ip.NetworkId) && ip.IpAddress == address
+                            join port in db.GetTable<PortRow>() on ip.PortId equals port.Id
+                            select port).ToListAsync(cancellationToken);
+        var found = owners.Count == 1 ? owners[0] : null;
         return found is null || found.DeviceId.Length == 0 || PortOperations.IsTrusted(found.DeviceOwner)
             ? new MetadataInstanceAnswer(null, null, null) : new MetadataInstanceAnswer(found.DeviceId, found.ProjectId, found.Id);
     }
@@ -136,6 +149,22 @@ internal sealed class AgentQuestions(NeutronStore store, PortOperations operatio
                        row.PortSecurityEnabled,
                        [.. groups[row.Id]],
                        row.Revision)];
+    }
+
+    /// <summary>The addresses of the address groups that rules name.</summary>
+    private static async Task<Dictionary<string, List<string>>> AddressesAsync(DataConnection db, List<SecurityGroupRuleRow> rules, CancellationToken cancellationToken)
+    {
+        var ids = rules.Select(rule => rule.RemoteAddressGroupId).OfType<string>().Distinct().ToList();
+        return ids.Count == 0 ? [] : (await db.GetTable<AddressGroupRow>().WhereIn(row => row.Id, ids).ToListAsync(cancellationToken)).ToDictionary(row => row.Id, row => JsonText.Texts(row.Addresses));
+    }
+
+    /// <summary>A rule for an address group is one for each of its addresses of the rule's kind.</summary>
+    private static IEnumerable<SecurityGroupRuleDetails> RulesOf(SecurityGroupRuleRow row, Dictionary<string, List<string>> lists)
+    {
+        var rule = RuleOf(row);
+        return row.RemoteAddressGroupId is not { } id ? [rule]
+            : lists.GetValueOrDefault(id, []).Select(Cidr.Parse).Where(cidr => cidr.Version == (row.Ethertype == "IPv4" ? 4 : 6))
+                .Select(cidr => rule with { Id = $"{row.Id}/{cidr}", RemoteIpPrefix = cidr.PrefixLength > 0 ? cidr.ToString() : null });
     }
 
     private static SecurityGroupRuleDetails RuleOf(SecurityGroupRuleRow row) =>

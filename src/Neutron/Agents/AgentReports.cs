@@ -3,12 +3,13 @@ using LinqToDB;
 using LinqToDB.Async;
 using SharpStack.Neutron.Contracts;
 using SharpStack.Neutron.Ports;
+using SharpStack.Neutron.Routers;
 using SharpStack.Neutron.Storage;
 
 namespace SharpStack.Neutron.Agents;
 
 /// <summary>Takes the agents' signs of life.</summary>
-internal sealed class AgentReports(NeutronStore store, AgentDirectory directory, PortOperations ports, DhcpSchedulingReconciler scheduling)
+internal sealed class AgentReports(NeutronStore store, AgentDirectory directory, PortOperations ports, DhcpSchedulingReconciler scheduling, L3SchedulingReconciler l3Scheduling)
 {
     private readonly ConcurrentDictionary<string, bool> seen = new();
 
@@ -19,6 +20,7 @@ internal sealed class AgentReports(NeutronStore store, AgentDirectory directory,
         if (status != "alive" || report.Start)
         {
             await scheduling.LookAtAllAsync();
+            await l3Scheduling.LookAtAllAsync();
         }
 
         return new AgentReportAnswer(row.Id, status, isFirst || status == "revived", row.AdminStateUp);

@@ -3,9 +3,7 @@ using LinqToDB.Async;
 using LinqToDB.Data;
 using Microsoft.Extensions.Logging;
 using SharpStack.Foundation.Bus;
-using SharpStack.Foundation.Reconciling;
 using SharpStack.Neutron.Contracts;
-using SharpStack.Neutron.Notifications;
 using SharpStack.Neutron.Ports;
 using SharpStack.Neutron.Storage;
 
@@ -97,70 +95,20 @@ internal sealed class DhcpScheduler(NeutronOptions options, AgentDirectory agent
 }
 
 /// <summary>Looks after the networks whose agents died or were not there yet; one of the servers does it for all.</summary>
-internal sealed class DhcpSchedulingReconciler : IAsyncDisposable
+internal sealed class DhcpSchedulingReconciler(NeutronStore store, DhcpScheduler scheduler, NeutronLeases leases, IMessageBus bus, TimeProvider time, ILogger<DhcpSchedulingReconciler> log)
+    : SchedulingReconciler(
+        Key,
+        leases.DhcpScheduling,
+        store,
+        scheduler.ListNeedyAsync,
+        async (work, network) =>
+        {
+            await scheduler.EnsureAsync(work, network);
+            await scheduler.ReleaseWaitingAsync(work, network);
+        },
+        bus,
+        time,
+        log)
 {
     public const string Key = "dhcp-scheduling";
-
-    private readonly NeutronLeases leases;
-    private readonly IMessageBus bus;
-    private readonly Reconciler<string> reconciler;
-
-    public DhcpSchedulingReconciler(NeutronStore store, DhcpScheduler scheduler, NeutronLeases leases, IMessageBus bus, TimeProvider time, ILogger<DhcpSchedulingReconciler> log)
-    {
-        this.leases = leases;
-        this.bus = bus;
-        reconciler = new Reconciler<string>(
-            "neutron-dhcp-scheduling",
-            async (network, cancellation) =>
-            {
-                using var hold = leases.DhcpScheduling.TryEnter(Key);
-                if (hold is null)
-                {
-                    return ReconcileResult.Done;
-                }
-
-                await store.WriteAsync(
-                    async work =>
-                    {
-                        await hold.Lease.CheckAsync(work.Db, work.Cancellation);
-                        await scheduler.EnsureAsync(work, network);
-                        await scheduler.ReleaseWaitingAsync(work, network);
-                    },
-                    cancellation);
-                return ReconcileResult.Done;
-            },
-            async cancellation =>
-            {
-                if (!leases.DhcpScheduling.Holds(Key))
-                {
-                    return [];
-                }
-
-                await using var db = store.Read();
-                return await scheduler.ListNeedyAsync(db, cancellation);
-            },
-            new ReconcilerOptions { Parallelism = 1 },
-            time,
-            log);
-        leases.DhcpScheduling.Gained += reconciler.EnqueueAll;
-    }
-
-    public void Start() => reconciler.Start();
-
-    /// <summary>Looks at all networks soon, where this server does.</summary>
-    public void Look() => reconciler.EnqueueAll();
-
-    /// <summary>Has the server that does it look at all networks soon.</summary>
-    public ValueTask LookAtAllAsync()
-    {
-        if (!leases.DhcpScheduling.Holds(Key))
-        {
-            return bus.FanoutAsync(ServerHints.WorkToDo, new WorkHint(Key));
-        }
-
-        reconciler.EnqueueAll();
-        return ValueTask.CompletedTask;
-    }
-
-    public ValueTask DisposeAsync() => reconciler.DisposeAsync();
 }

@@ -3,10 +3,13 @@ using System.Text.Json;
 namespace SharpStack.Neutron.Api;
 
 /// <summary>The attributes that were sent, checked one by one; read with Neutron's conversions.</summary>
-internal sealed class Body(JsonElement json, string projectId)
+internal sealed class Body(JsonElement json, string projectId, string parentId = "")
 {
     /// <summary>Who is to own what is created.</summary>
     public string ProjectId { get; } = projectId;
+
+    /// <summary>The id of what it belongs to, from the path; empty for resources of their own.</summary>
+    public string ParentId { get; } = parentId;
 
     public bool Has(string name) => json.TryGetProperty(name, out _);
 
@@ -29,5 +32,6 @@ internal sealed class Body(JsonElement json, string projectId)
     /// <summary>A list of texts; null where it was not sent, empty where it was null.</summary>
     public List<string>? Texts(string name) => !Has(name) ? null : Get(name) is { } list ? [.. list.EnumerateArray().Select(item => item.GetString()!)] : [];
 
-    public IEnumerable<JsonElement> Items(string name) => Get(name) is { } list ? list.EnumerateArray() : [];
+    /// <summary>The objects of a list, or the one object that is sent instead of one.</summary>
+    public IEnumerable<JsonElement> Items(string name) => Get(name) is { } sent ? sent.ValueKind == JsonValueKind.Object ? [sent] : sent.EnumerateArray() : [];
 }

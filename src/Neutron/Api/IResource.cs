@@ -21,8 +21,11 @@ internal interface IResource<TRow, TView>
     /// <summary><c>security_groups</c>; the path has hyphens.</summary>
     string Plural { get; }
 
-    /// <summary>Where the resource is found.</summary>
+    /// <summary>Where the resource is found; <c>{parent}</c> stands for the id of what it belongs to.</summary>
     string Path => $"/v2.0/{Plural.Replace('_', '-')}";
+
+    /// <summary>What its rules end in: <c>create_NAME</c>.</summary>
+    string RuleName => Singular;
 
     bool CanUpdate { get; }
 
@@ -32,6 +35,9 @@ internal interface IResource<TRow, TView>
 
     /// <summary>Of all rows those that may concern the caller; the policy then decides one by one.</summary>
     IQueryable<TRow> VisibleTo(IQueryable<TRow> rows, DataConnection db, Caller caller);
+
+    /// <summary>Of all rows those of the parent that the path names; refuses a parent that the caller may not see.</summary>
+    Task<IQueryable<TRow>> OfParentAsync(IQueryable<TRow> rows, DataConnection db, Caller caller, string parentId, CancellationToken cancellationToken) => Task.FromResult(rows);
 
     /// <summary>What belongs to the rows, with a query a table.</summary>
     Task<List<TView>> LoadAsync(DataConnection db, IReadOnlyList<TRow> rows, CancellationToken cancellationToken);

@@ -21,12 +21,12 @@ internal sealed class ResourceRoutes<TRow, TView>(IResource<TRow, TView> resourc
     private readonly Dictionary<string, ResourceAttribute<TRow, TView>> attributes = resource.Attributes.ToDictionary(attribute => attribute.Name);
     private readonly (ResourceAttribute<TRow, TView> Attribute, JsonEncodedText Name, string? Rule)[] shown =
         [.. resource.Attributes.Where(attribute => attribute.Write is not null).Select(attribute =>
-            (attribute, JsonEncodedText.Encode(attribute.Name), NeutronPolicies.Has($"get_{resource.Singular}:{attribute.Name}") ? $"get_{resource.Singular}:{attribute.Name}" : null))];
+            (attribute, JsonEncodedText.Encode(attribute.Name), NeutronPolicies.Has($"get_{resource.RuleName}:{attribute.Name}") ? $"get_{resource.RuleName}:{attribute.Name}" : null))];
 
-    private readonly string getRule = $"get_{resource.Singular}";
-    private readonly string createRule = $"create_{resource.Singular}";
-    private readonly string updateRule = $"update_{resource.Singular}";
-    private readonly string deleteRule = $"delete_{resource.Singular}";
+    private readonly string getRule = $"get_{resource.RuleName}";
+    private readonly string createRule = $"create_{resource.RuleName}";
+    private readonly string updateRule = $"update_{resource.RuleName}";
+    private readonly string deleteRule = $"delete_{resource.RuleName}";
 
     public void Map(ApiRoutes routes)
     {
@@ -73,7 +73,7 @@ internal sealed class ResourceRoutes<TRow, TView>(IResource<TRow, TView> resourc
         List<TView> views;
         await using (var db = store.Read())
         {
-            var rows = await list.RunAsync(db, resource.VisibleTo(resource.Rows(db), db, caller), context.Aborted);
+            var rows = await list.RunAsync(db, resource.VisibleTo(await RowsAsync(context, db, caller), db, caller), context.Aborted);
             views = new List<TView>(rows.Count);
             foreach (var chunk in rows.Chunk(LargestLoad))
             {
@@ -125,6 +125,7 @@ internal sealed class ResourceRoutes<TRow, TView>(IResource<TRow, TView> resourc
         var bodies = (isBulk ? many.EnumerateArray().AsEnumerable() : [many]).Select(item => Checked(context, caller, item)).ToList();
         await using (var db = store.Read())
         {
+            await RowsAsync(context, db, caller);
             foreach (var body in bodies)
             {
                 Enforce(context, createRule, await resource.TargetOfNewAsync(db, body, context.Aborted), body, isUpdate: false);
@@ -206,10 +207,16 @@ internal sealed class ResourceRoutes<TRow, TView>(IResource<TRow, TView> resourc
         await context.NoContentAsync();
     }
 
+    /// <summary>The rows of the parent that the path names.</summary>
+    private async Task<IQueryable<TRow>> RowsAsync(ApiContext context, DataConnection db, Caller caller) =>
+        ParentOf(context) is { Length: > 0 } parent ? await resource.OfParentAsync(resource.Rows(db), db, caller, parent, context.Aborted) : resource.Rows(db);
+
+    private static string ParentOf(ApiContext context) => context.Http.Request.RouteValues.TryGetValue("parent", out var id) ? (string)id! : "";
+
     /// <summary>A resource that the caller may see; all others do not exist.</summary>
-    private async Task<TView> FindAsync(ApiContext context, DataConnection db, Caller caller, string id)
+    public async Task<TView> FindAsync(ApiContext context, DataConnection db, Caller caller, string id)
     {
-        var rows = await resource.VisibleTo(resource.Rows(db), db, caller).Where(row => row.Id == id).ToListAsync(context.Aborted);
+        var rows = await resource.VisibleTo(await RowsAsync(context, db, caller), db, caller).Where(row => row.Id == id).ToListAsync(context.Aborted);
         var loaded = (await resource.LoadAsync(db, rows, context.Aborted)).FirstOrDefault() ?? throw resource.NotFound(id);
         var view = resource.For(loaded, caller);
         return context.Can(getRule, resource.TargetOf(view)) ? view : throw resource.NotFound(id);
@@ -297,7 +304,7 @@ internal sealed class ResourceRoutes<TRow, TView>(IResource<TRow, TView> resourc
             throw NeutronErrors.BadRequest("The token has no project: send project_id, or use a token of a project.");
         }
 
-        return new Body(item, owner ?? "");
+        return new Body(item, owner ?? "", ParentOf(context));
     }
 
     private HashSet<string>? FieldsOf(ApiContext context)
@@ -306,7 +313,7 @@ internal sealed class ResourceRoutes<TRow, TView>(IResource<TRow, TView> resourc
         return fields.Count == 0 ? null : fields;
     }
 
-    private Task AnswerAsync(ApiContext context, int status, TView view)
+    public Task AnswerAsync(ApiContext context, int status, TView view)
     {
         context.WithoutPolicy();
         var fields = FieldsOf(context);

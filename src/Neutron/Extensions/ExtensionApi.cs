@@ -36,6 +36,7 @@ internal sealed class ExtensionApi(NeutronOptions options)
         ("subnetpool-prefix-ops", "Subnet Pool Prefix Operations", "Provides support for adjusting the prefix list of subnet pools", "2019-02-08T10:00:00-00:00"),
         ("tag-ports-during-bulk-creation", "Tag Ports During Bulk Creation", "Allow to tag ports during bulk creation", "2019-12-29T19:00:00-00:00"),
         ("uplink-status-propagation", "Uplink status propagation extension", "Provides ability to propagate port uplink status.", "2018-05-31T18:00:00-00:00"),
+        ("address-group", "Address group", "Support address group", "2020-07-15T10:00:00-00:00"),
         ("agent", "agent", "The agent management extension.", "2013-02-03T10:00:00-00:00"),
         ("allowed-address-pairs", "Allowed Address Pairs", "Provides allowed address pairs", "2013-07-23T10:00:00-00:00"),
         ("availability_zone", "Availability Zone", "The availability zone extension.", "2015-01-01T10:00:00-00:00"),
@@ -59,17 +60,24 @@ internal sealed class ExtensionApi(NeutronOptions options)
         ("revision-if-match", "If-Match constraints based on revision_number", "Extension indicating that If-Match based on revision_number is supported.", "2016-12-11T00:00:00-00:00"),
         ("security-group", "security-group", "The security groups extension.", "2012-10-05T10:00:00-00:00"),
         ("security-groups-normalized-cidr", "Normalized CIDR field for security group rules", "Add new field with normalized remote_ip_prefix cidr in SG rule", "2020-07-28T10:00:00-00:00"),
+        ("security-groups-remote-address-group", "Remote address group id field for security group rules", "Add new field of remote address group id in SG rules", "2020-08-25T10:00:00-00:00"),
         ("sorting", "Sorting support", "Extension that indicates that sorting is enabled.", "2016-06-12T00:00:00-00:00"),
         ("standard-attr-description", "standard-attr-description", "Extension to add descriptions to standard attributes", "2016-02-10T10:00:00-00:00"),
         ("standard-attr-revisions", "Resource revision numbers", "This extension will display the revision number of neutron resources.", "2016-04-11T10:00:00-00:00"),
-        ("standard-attr-tag", "Tag support for resources with standard attribute: network, network_segment_range, port, security_group, subnet, subnetpool", "Enables to set tag on resources with standard attribute.", "2017-01-01T00:00:00-00:00"),
+        ("standard-attr-tag", "Tag support for resources with standard attribute: floatingip, network, network_segment_range, port, router, security_group, subnet, subnetpool", "Enables to set tag on resources with standard attribute.", "2017-01-01T00:00:00-00:00"),
         ("standard-attr-timestamp", "Resource timestamps", "Adds created_at and updated_at fields to all Neutron resources that have Neutron standard attributes.", "2016-09-12T10:00:00-00:00"),
         ("stateful-security-group", "Stateful security group", "Indicates if the security group is stateful or not", "2019-11-26T09:00:00-00:00"),
         ("subnet-service-types", "Subnet service types", "Provides ability to set the subnet service_types field", "2016-03-15T18:00:00-00:00"),
     ];
 
+    private static readonly (string Alias, string Name, string Description, string Updated)[] PortSecurity = [("port-security", "Port Security", "Provides port security", "2012-07-23T10:00:00-00:00")];
+
     private readonly (string Alias, string Name, string Description, string Updated)[] all =
-        options.HasPortSecurity ? [.. Always, ("port-security", "Port Security", "Provides port security", "2012-07-23T10:00:00-00:00")] : Always;
+    [
+        .. Always,
+        .. PluginExtensions.All.Where(extension => options.HasPlugin(extension.Plugin)).Select(extension => (extension.Alias, extension.Name, extension.Description, extension.Updated)),
+        .. options.HasPortSecurity ? PortSecurity : [],
+    ];
 
     public void Map(ApiRoutes routes)
     {

@@ -11,6 +11,7 @@ using SharpStack.Neutron.Ml2;
 using SharpStack.Neutron.Ports;
 using SharpStack.Neutron.Quotas;
 using SharpStack.Neutron.Rbac;
+using SharpStack.Neutron.Routers;
 using SharpStack.Neutron.SecurityGroups;
 using SharpStack.Neutron.Storage;
 using NetworkAttributes = SharpStack.Neutron.Api.Attributes<SharpStack.Neutron.Storage.NetworkRow, SharpStack.Neutron.Networks.NetworkView>;
@@ -179,6 +180,7 @@ internal sealed class NetworkResource(NeutronOptions options, SegmentManager seg
         await TouchAsync(work, row);
         work.Hint(bus => bus.FanoutAsync(OpenVSwitchContracts.NetworkChanged, new NetworkHint(row.Id)));
         await ports.TellDhcpAsync(work, row.Id);
+        await RouterHints.TellOfNetworkAsync(work, row.Id);
     }
 
     public async Task DeleteAsync(Work work, Caller caller, NetworkView view)
@@ -224,7 +226,8 @@ internal sealed class NetworkResource(NeutronOptions options, SegmentManager seg
 
     public CloudException NotFound(string id) => NeutronErrors.NetworkNotFound(id);
 
-    private async Task<string> CreateOneAsync(Work work, Body body)
+    /// <summary>One network, with no regard to quotas.</summary>
+    public async Task<string> CreateOneAsync(Work work, Body body)
     {
         var placed = new List<Segment>();
         foreach (var wanted in WantedSegments(body))

@@ -4,6 +4,7 @@ using LinqToDB.Data;
 using SharpStack.Neutron.Agents;
 using SharpStack.Neutron.Api;
 using SharpStack.Neutron.Contracts;
+using SharpStack.Neutron.FloatingIps;
 using SharpStack.Neutron.Ipam;
 using SharpStack.Neutron.Ml2;
 using SharpStack.Neutron.Storage;
@@ -104,6 +105,7 @@ internal sealed class PortOperations(NeutronOptions options, AgentDirectory agen
     public async Task DeleteAsync(Work work, PortRow port)
     {
         var groups = await GroupsOfAsync(work, port.Id);
+        await FloatingIpLinks.ForgetAsync(work, port.Id, isDeleted: true);
         await TellAsync(work, port, port.Host, isDeleted: true);
         await TellMembersAsync(work, groups);
         await work.Db.GetTable<TagRow>().Where(tag => tag.ResourceId == port.Id).DeleteAsync(work.Cancellation);

@@ -7,10 +7,12 @@ using LinqToDB.Data;
 using SharpStack.Foundation;
 using SharpStack.Foundation.Policy;
 using SharpStack.Neutron.Api;
+using SharpStack.Neutron.FloatingIps;
 using SharpStack.Neutron.Ipam;
 using SharpStack.Neutron.Networks;
 using SharpStack.Neutron.Quotas;
 using SharpStack.Neutron.Rbac;
+using SharpStack.Neutron.Routers;
 using SharpStack.Neutron.SecurityGroups;
 using SharpStack.Neutron.Storage;
 using PortAttributes = SharpStack.Neutron.Api.Attributes<SharpStack.Neutron.Storage.PortRow, SharpStack.Neutron.Ports.PortView>;
@@ -157,6 +159,11 @@ internal sealed class PortResource(NeutronOptions options, QuotaEngine quotas, S
             addressesChanged = true;
         }
 
+        if (addressesChanged)
+        {
+            await FloatingIpLinks.ForgetAsync(work, row.Id, isDeleted: false);
+        }
+
         var groupsNow = await ChangeSecurityAsync(work, caller, view, body);
         var mustBind = row.Host != previousHost || before.VnicType != row.VnicType || before.MacAddress != row.MacAddress
             || (row.VifType == PortOperations.BindingFailed && (body.Has("binding:host_id") || body.Has("binding:profile")));
@@ -183,10 +190,15 @@ internal sealed class PortResource(NeutronOptions options, QuotaEngine quotas, S
         }
     }
 
-    public Task DeleteAsync(Work work, Caller caller, PortView view) =>
-        view.Row.DeviceOwner is "network:router_interface" or "network:router_gateway" or "network:floatingip" or "network:ha_router_replicated_interface"
-            ? throw NeutronErrors.Conflict("ServicePortInUse", $"Port {view.Row.Id} cannot be deleted directly via the port API: has device owner {view.Row.DeviceOwner}.")
-            : operations.DeleteAsync(work, view.Row);
+    public async Task DeleteAsync(Work work, Caller caller, PortView view)
+    {
+        if (await RouterPorts.IsNeededAsync(work, view.Row.Id))
+        {
+            throw NeutronErrors.Conflict("ServicePortInUse", $"Port {view.Row.Id} cannot be deleted directly via the port API: has device owner {view.Row.DeviceOwner}.");
+        }
+
+        await operations.DeleteAsync(work, view.Row);
+    }
 
     public CloudException NotFound(string id) => NeutronErrors.PortNotFound(id);
 

@@ -3,6 +3,8 @@ using LinqToDB.Async;
 using LinqToDB.Data;
 using SharpStack.Foundation;
 using SharpStack.Neutron.Api;
+using SharpStack.Neutron.FloatingIps;
+using SharpStack.Neutron.Routers;
 using SharpStack.Neutron.Storage;
 
 namespace SharpStack.Neutron.Quotas;
@@ -36,6 +38,8 @@ internal sealed class QuotaEngine(NeutronOptions options)
         "rbac_policy" => CountRowsAsync<RbacPolicyRow>(db, projectId, cancellationToken),
         "security_group" => CountRowsAsync<SecurityGroupRow>(db, projectId, cancellationToken),
         "security_group_rule" => CountRowsAsync<SecurityGroupRuleRow>(db, projectId, cancellationToken),
+        "router" => CountRowsAsync<RouterRow>(db, projectId, cancellationToken),
+        "floatingip" => CountRowsAsync<FloatingIpRow>(db, projectId, cancellationToken),
         _ => throw NeutronErrors.NotFound("QuotaResourceUnknown", $"Unknown quota resources ['{resource}']."),
     };
 

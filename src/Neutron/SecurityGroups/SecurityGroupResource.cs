@@ -178,7 +178,8 @@ internal sealed class SecurityGroupResource(NeutronStore store, QuotaEngine quot
         Tell(work, [row.Id]);
     }
 
-    private static void Tell(Work work, IReadOnlyList<string> ids) =>
+    /// <summary>The agents are to look at these groups.</summary>
+    public static void Tell(Work work, IReadOnlyList<string> ids) =>
         work.Hint(bus => bus.FanoutAsync(OpenVSwitchContracts.SecurityGroupsChanged, new SecurityGroupsHint(ids)));
 
     private static async Task<string> InsertAsync(Work work, string projectId, string name, string description, bool isStateful, bool isDefault)

@@ -7,6 +7,7 @@ using LinqToDB.Data;
 using SharpStack.Foundation;
 using SharpStack.Foundation.Policy;
 using SharpStack.Foundation.Storage;
+using SharpStack.Neutron.AddressGroups;
 using SharpStack.Neutron.Api;
 using SharpStack.Neutron.Ipam;
 using SharpStack.Neutron.Quotas;
@@ -23,6 +24,7 @@ internal sealed class SecurityGroupRuleResource(QuotaEngine quotas, SecurityGrou
         .. RuleAttributes.Standard(),
         RuleAttributes.Text("security_group_id", static row => row.SecurityGroupId, post: true, required: true, check: Checks.Text(36)),
         RuleAttributes.Text("remote_group_id", static row => row.RemoteGroupId, post: true, check: Checks.TextOrNull(36)),
+        RuleAttributes.Text("remote_address_group_id", static row => row.RemoteAddressGroupId, post: true, check: Checks.UuidOrNull),
         RuleAttributes.Text("direction", static row => row.Direction, post: true, required: true, check: Checks.OneOf("ingress", "egress")),
         RuleAttributes.Text("protocol", static row => row.Protocol, post: true),
         Port("port_range_min", static row => row.PortRangeMin),
@@ -101,6 +103,12 @@ internal sealed class SecurityGroupRuleResource(QuotaEngine quotas, SecurityGrou
                 await FindGroupAsync(work, caller, remote);
             }
 
+            if (row.RemoteAddressGroupId is { } addresses
+                && !await work.Db.GetTable<AddressGroupRow>().AnyAsync(other => other.Id == addresses && (caller.SeesAll || other.ProjectId == caller.ProjectId), work.Cancellation))
+            {
+                throw NeutronErrors.NotFound("AddressGroupNotFound", $"Address group {addresses} could not be found.");
+            }
+
             work.Stamp(row);
             if (!keys.TryAdd(KeyOf(row), row.Id))
             {
@@ -143,6 +151,7 @@ internal sealed class SecurityGroupRuleResource(QuotaEngine quotas, SecurityGrou
             Description = body.Text("description"),
             SecurityGroupId = body.Text("security_group_id"),
             RemoteGroupId = body.TextOrNull("remote_group_id"),
+            RemoteAddressGroupId = body.TextOrNull("remote_address_group_id"),
             Direction = body.Text("direction"),
             Ethertype = ethertype,
             Protocol = IpProtocols.Canonical(IpProtocols.Read(body.Get("protocol")), ethertype),
@@ -161,7 +170,7 @@ internal sealed class SecurityGroupRuleResource(QuotaEngine quotas, SecurityGrou
             throw NeutronErrors.InvalidInput($"Invalid ethertype {ethertype} for protocol {row.Protocol}", "SecurityGroupEthertypeConflictWithProtocol");
         }
 
-        return row.RemoteGroupId is not null && row.RemoteIpPrefix is not null
+        return new[] { row.RemoteGroupId, row.RemoteAddressGroupId, row.RemoteIpPrefix }.Count(remote => remote is not null) > 1
             ? throw NeutronErrors.InvalidInput("Only one of remote_ip_prefix or remote_group_id or remote_address_group_id may be provided", "SecurityGroupMultipleRemoteEntites")
             : row;
     }
@@ -242,7 +251,7 @@ internal sealed class SecurityGroupRuleResource(QuotaEngine quotas, SecurityGrou
         var prefix = row.RemoteIpPrefix is "0.0.0.0/0" or "::/0" ? null : row.RemoteIpPrefix;
         return string.Create(
             CultureInfo.InvariantCulture,
-            $"{row.Direction}_{row.Ethertype}_{IpProtocols.NumberOf(row.Protocol)}_{row.PortRangeMin}_{row.PortRangeMax}_{row.RemoteGroupId}_{prefix}");
+            $"{row.Direction}_{row.Ethertype}_{IpProtocols.NumberOf(row.Protocol)}_{row.PortRangeMin}_{row.PortRangeMax}_{row.RemoteGroupId}_{row.RemoteAddressGroupId}_{prefix}");
     }
 
     private static ResourceAttribute<SecurityGroupRuleRow, SecurityGroupRuleView> Port(string name, Expression<Func<SecurityGroupRuleRow, int?>> column)

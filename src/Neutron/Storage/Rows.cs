@@ -333,6 +333,9 @@ internal sealed class SecurityGroupRuleRow : ResourceRow
     [Column("remote_group_id")]
     public string? RemoteGroupId { get; set; }
 
+    [Column("remote_address_group_id")]
+    public string? RemoteAddressGroupId { get; set; }
+
     [Column("direction")]
     public string Direction { get; set; } = "";
 

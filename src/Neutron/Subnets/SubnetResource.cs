@@ -12,6 +12,7 @@ using SharpStack.Neutron.Networks;
 using SharpStack.Neutron.Ports;
 using SharpStack.Neutron.Quotas;
 using SharpStack.Neutron.Rbac;
+using SharpStack.Neutron.Routers;
 using SharpStack.Neutron.Segments;
 using SharpStack.Neutron.Storage;
 using SharpStack.Neutron.SubnetPools;
@@ -192,7 +193,8 @@ internal sealed class SubnetResource(NeutronOptions options, QuotaEngine quotas,
 
     public CloudException NotFound(string id) => NeutronErrors.SubnetNotFound(id);
 
-    private async Task<string> CreateOneAsync(Work work, Caller caller, Body body)
+    /// <summary>One subnet, with no regard to quotas.</summary>
+    public async Task<string> CreateOneAsync(Work work, Caller caller, Body body)
     {
         var networkId = body.Text("network_id");
         var network = await NetworkResource.FindAsync(work, caller, networkId);
@@ -375,5 +377,6 @@ internal sealed class SubnetResource(NeutronOptions options, QuotaEngine quotas,
         await NetworkResource.TouchAsync(work, network);
         await scheduler.EnsureAsync(work, networkId);
         await ports.TellDhcpAsync(work, networkId);
+        await RouterHints.TellOfNetworkAsync(work, networkId);
     }
 }

@@ -13,6 +13,8 @@ internal sealed class NeutronClient(ServiceClients clients, ServiceConfig config
 {
     private const string BindingFailed = "binding_failed";
 
+    private static readonly ILookup<(string Port, string Ip), string> NoFloatingIps = Array.Empty<string>().ToLookup(_ => ("", ""));
+
     private readonly ServiceClient neutron = clients.For(config, "neutron", "network");
     private readonly string bridge = config.Get(NovaOptions.IntegrationBridge);
 
@@ -54,9 +56,10 @@ internal sealed class NeutronClient(ServiceClients clients, ServiceConfig config
             }
         }
 
+        var floating = await FloatingIpsAsync([.. wanted.Select(network => network.PortId).OfType<string>()], cancellationToken);
         var names = await groups;
         var known = await subnets;
-        var vifs = ports.Select((port, i) => VifOf(port!.Value, wanted[i], known)).ToList();
+        var vifs = ports.Select((port, i) => VifOf(port!.Value, wanted[i], known, floating)).ToList();
         if (vifs.Find(vif => vif.VifType == BindingFailed) is { } failed)
         {
             throw new PortBindingException($"Binding failed for port {failed.Id}, please check neutron logs for more information.");
@@ -115,6 +118,24 @@ internal sealed class NeutronClient(ServiceClients clients, ServiceConfig config
             .ToLookup(port => port.Text("device_id") ?? "", port => port.Text("id")!);
     }
 
+    /// <summary>A port's addresses now, with the floating IPs that lead to them; null where the port is gone.</summary>
+    public async Task<IReadOnlyList<VifAddress>?> AddressesAsync(string portId, CancellationToken cancellationToken)
+    {
+        using var response = await neutron.SendAsync(HttpMethod.Get, $"/v2.0/ports/{portId}", null, null, cancellationToken);
+        if (response.StatusCode == System.Net.HttpStatusCode.NotFound)
+        {
+            return null;
+        }
+
+        if (!response.IsSuccessStatusCode)
+        {
+            throw CloudException.Unavailable($"Neutron answered {(int)response.StatusCode} when it was asked for port {portId}.");
+        }
+
+        using var document = JsonDocument.Parse(await response.Content.ReadAsByteArrayAsync(cancellationToken));
+        return AddressesOf(document.RootElement.GetProperty("port"), await FloatingIpsAsync([portId], cancellationToken));
+    }
+
     /// <summary>Sets a port's security groups.</summary>
     public async Task SetGroupsAsync(string portId, IEnumerable<string> groups, CancellationToken cancellationToken)
     {
@@ -137,6 +158,31 @@ internal sealed class NeutronClient(ServiceClients clients, ServiceConfig config
             },
             null,
             cancellationToken);
+    }
+
+    /// <summary>The floating IPs of ports, by port and fixed address; none where Neutron has no routers.</summary>
+    private async Task<ILookup<(string Port, string Ip), string>> FloatingIpsAsync(IReadOnlyList<string> portIds, CancellationToken cancellationToken)
+    {
+        if (portIds.Count == 0)
+        {
+            return NoFloatingIps;
+        }
+
+        using var response = await neutron.SendAsync(HttpMethod.Get, "/v2.0/floatingips?" + string.Join('&', portIds.Select(id => $"port_id={id}")), null, null, cancellationToken);
+        if (response.StatusCode == System.Net.HttpStatusCode.NotFound)
+        {
+            return NoFloatingIps;
+        }
+
+        if (!response.IsSuccessStatusCode)
+        {
+            throw CloudException.Unavailable($"Neutron answered {(int)response.StatusCode} when it was asked for floating IPs.");
+        }
+
+        using var document = JsonDocument.Parse(await response.Content.ReadAsByteArrayAsync(cancellationToken));
+        return document.RootElement.GetProperty("floatingips").EnumerateArray()
+            .Select(ip => (Port: ip.Text("port_id") ?? "", Fixed: ip.Text("fixed_ip_address") ?? "", Floating: ip.Text("floating_ip_address")!))
+            .ToLookup(ip => (ip.Port, ip.Fixed), ip => ip.Floating);
     }
 
     private async Task<JsonElement> BindAsync(string portId, InstanceRow row, CancellationToken cancellationToken)
@@ -232,12 +278,15 @@ internal sealed class NeutronClient(ServiceClients clients, ServiceConfig config
         return found;
     }
 
-    private static List<VifAddress> AddressesOf(JsonElement port) =>
-        [.. port.GetProperty("fixed_ips").EnumerateArray().Select(address => new VifAddress(address.Text("ip_address")!, address.Text("subnet_id")!))];
+    private static List<VifAddress> AddressesOf(JsonElement port, ILookup<(string Port, string Ip), string>? floating = null) =>
+        [.. port.GetProperty("fixed_ips").EnumerateArray().Select(address => new VifAddress(address.Text("ip_address")!, address.Text("subnet_id")!)
+        {
+            FloatingIps = floating?[(port.Text("id")!, address.Text("ip_address")!)].ToList() is { Count: > 0 } ips ? ips : null,
+        })];
 
-    private Vif VifOf(JsonElement port, RequestedNetwork network, Dictionary<string, List<JsonElement>> subnets)
+    private Vif VifOf(JsonElement port, RequestedNetwork network, Dictionary<string, List<JsonElement>> subnets, ILookup<(string Port, string Ip), string> floating)
     {
-        var addresses = AddressesOf(port);
+        var addresses = AddressesOf(port, floating);
         var details = port.TryGetProperty("binding:vif_details", out var given) && given.ValueKind == JsonValueKind.Object
             ? given.EnumerateObject()
                 .Where(detail => detail.Value.ValueKind is not (JsonValueKind.Object or JsonValueKind.Array or JsonValueKind.Null))

@@ -1,5 +1,6 @@
 using System.Text.Json;
 using SharpStack.Foundation.Http;
+using SharpStack.Nova.Clients;
 using SharpStack.Nova.Conductor;
 using SharpStack.Nova.Servers;
 using SharpStack.Nova.Storage;
@@ -7,7 +8,7 @@ using SharpStack.Nova.Storage;
 namespace SharpStack.Nova.ExternalEvents;
 
 /// <summary><c>POST /os-server-external-events</c>: what Neutron says of ports is written down first; then the host is told to look.</summary>
-internal sealed class ExternalEventRoutes(NovaStore store, ConductorHints hints)
+internal sealed class ExternalEventRoutes(NovaStore store, ConductorHints hints, NeutronClient neutron)
 {
     private static readonly string[] Names = ["network-changed", "network-vif-plugged", "network-vif-unplugged", "network-vif-deleted"];
 
@@ -73,13 +74,15 @@ internal sealed class ExternalEventRoutes(NovaStore store, ConductorHints hints)
             return given with { Status = "failed", Code = 400 };
         }
 
+        // Neutron says no more than that something changed: its addresses are asked for.
+        var addresses = given is { Name: "network-changed", Tag: { } port } && Guid.TryParse(port, out _) ? await neutron.AddressesAsync(port, cancellationToken) : null;
         var hostless = false;
         var row = await store.ChangeAsync(
             given.Server,
             instance =>
             {
                 hostless = instance.Host is null;
-                return !hostless && Apply(instance, given);
+                return !hostless && Apply(instance, given, addresses);
             },
             cancellationToken);
         if (row is null)
@@ -96,7 +99,7 @@ internal sealed class ExternalEventRoutes(NovaStore store, ConductorHints hints)
         return given with { Status = "completed" };
     }
 
-    private static bool Apply(InstanceRow instance, Event given)
+    private static bool Apply(InstanceRow instance, Event given, IReadOnlyList<VifAddress>? addresses)
     {
         var vifs = StoredJson.Vifs(instance.NetworkInfo);
         var index = vifs.ToList().FindIndex(vif => vif.Id == given.Tag);
@@ -118,8 +121,15 @@ internal sealed class ExternalEventRoutes(NovaStore store, ConductorHints hints)
                 instance.NetworkInfo = StoredJson.Text(left);
                 instance.Addresses = StoredJson.Addresses(left);
                 return true;
+            case "network-changed" when addresses is not null && !vifs[index].Addresses.Select(Shown).SequenceEqual(addresses.Select(Shown)):
+                var changed = vifs.Select((vif, i) => i == index ? vif with { Addresses = addresses } : vif).ToList();
+                instance.NetworkInfo = StoredJson.Text(changed);
+                instance.Addresses = StoredJson.Addresses(changed);
+                return true;
             default:
                 return false;
         }
     }
+
+    private static string Shown(VifAddress address) => string.Join(' ', (address.FloatingIps ?? []).Prepend(address.Ip));
 }

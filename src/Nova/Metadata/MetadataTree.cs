@@ -29,6 +29,8 @@ internal sealed class MetadataTree(InstanceRow row, string? userData, string dom
 
     private string Hostname => domain.Length > 0 ? $"{row.Hostname}.{domain}" : row.Hostname;
 
+    private string FloatingIp => vifs.SelectMany(vif => vif.Addresses).SelectMany(address => address.FloatingIps ?? []).FirstOrDefault() ?? "";
+
     private string FixedIp => vifs.SelectMany(vif => vif.Addresses).FirstOrDefault(address => address.Version == 4)?.Ip ?? "";
 
     /// <param name="tree">Null for what no instance is needed for.</param>
@@ -281,7 +283,7 @@ internal sealed class MetadataTree(InstanceRow row, string? userData, string dom
             ["local-ipv4"] => FixedIp,
             ["placement"] => "availability-zone",
             ["placement", "availability-zone"] => row.AvailabilityZone ?? defaultZone,
-            ["public-ipv4"] => "",
+            ["public-ipv4"] => FloatingIp,
             ["public-keys"] when key is not null => $"0={key}",
             ["public-keys", "0"] when key is not null => "openssh-key",
             ["public-keys", "0", "openssh-key"] when key is not null => row.KeyData,

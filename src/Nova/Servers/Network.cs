@@ -67,6 +67,9 @@ internal sealed record Vif
 
 internal sealed record VifAddress(string Ip, string SubnetId)
 {
+    /// <summary>The floating IPs that lead here; null for none.</summary>
+    public IReadOnlyList<string>? FloatingIps { get; init; }
+
     [JsonIgnore]
     public int Version => Ip.Contains(':', StringComparison.Ordinal) ? 6 : 4;
 }
@@ -126,12 +129,11 @@ internal static class StoredJson
                 {
                     foreach (var address in vif.Addresses)
                     {
-                        json.WriteStartObject();
-                        json.WriteNumber("version", address.Version);
-                        json.WriteString("addr", address.Ip);
-                        json.WriteString("OS-EXT-IPS:type", "fixed");
-                        json.WriteString("OS-EXT-IPS-MAC:mac_addr", vif.Mac);
-                        json.WriteEndObject();
+                        Write(address.Ip, address.Version, "fixed", vif.Mac);
+                        foreach (var floating in address.FloatingIps ?? [])
+                        {
+                            Write(floating, 4, "floating", vif.Mac);
+                        }
                     }
                 }
 
@@ -139,6 +141,16 @@ internal static class StoredJson
             }
 
             json.WriteEndObject();
+
+            void Write(string ip, int version, string type, string mac)
+            {
+                json.WriteStartObject();
+                json.WriteNumber("version", version);
+                json.WriteString("addr", ip);
+                json.WriteString("OS-EXT-IPS:type", type);
+                json.WriteString("OS-EXT-IPS-MAC:mac_addr", mac);
+                json.WriteEndObject();
+            }
         }
 
         return System.Text.Encoding.UTF8.GetString(buffer.ToArray());

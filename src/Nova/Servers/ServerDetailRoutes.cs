@@ -84,11 +84,11 @@ internal sealed class ServerDetailRoutes(NovaStore store, QuotaStore quotas)
     private static void Write(Utf8JsonWriter json, IGrouping<string, Vif> network)
     {
         json.WriteStartArray(network.Key);
-        foreach (var address in network.SelectMany(vif => vif.Addresses))
+        foreach (var (ip, version) in network.SelectMany(vif => vif.Addresses).SelectMany(address => (address.FloatingIps ?? []).Select(floating => (floating, 4)).Prepend((address.Ip, address.Version))))
         {
             json.WriteStartObject();
-            json.WriteNumber("version", address.Version);
-            json.WriteString("addr", address.Ip);
+            json.WriteNumber("version", version);
+            json.WriteString("addr", ip);
             json.WriteEndObject();
         }
 

@@ -327,7 +327,8 @@ internal sealed class ServerListing(ApiContext context, NovaSession session)
     private void MatchingAddress(string pattern, int version)
     {
         var regex = Compile(pattern);
-        inMemory.Add(row => StoredJson.Vifs(row.NetworkInfo).Any(vif => vif.Addresses.Any(address => address.Version == version && regex.IsMatch(address.Ip))));
+        inMemory.Add(row => StoredJson.Vifs(row.NetworkInfo).Any(vif => vif.Addresses.Any(address =>
+            (address.Version == version && regex.IsMatch(address.Ip)) || (version == 4 && (address.FloatingIps ?? []).Any(regex.IsMatch)))));
     }
 
     private static Regex Compile(string pattern)
