@@ -111,7 +111,7 @@ internal sealed class FilterScheduler : IScheduler
     private List<Host> Rank(List<Host> states, OpenChoices open, RequestSpec spec)
     {
         var expected = Expect(states, open, spec);
-        var passed = Filter(expected, spec, out var removed);
+        var passed = Filter(expected, Follow(spec, states, open), out var removed);
         if (passed.Count == 0 && !ReferenceEquals(expected, states))
         {
             // What is only on its way may yet go elsewhere: nobody is refused for it.
@@ -120,6 +120,12 @@ internal sealed class FilterScheduler : IScheduler
 
         return passed.Count == 0 ? throw new NoValidHostException($"No valid host was found. {Report(states.Count, removed)}") : Weigh(passed, spec);
     }
+
+    /// <summary>Members of an affinity group of which none has a host yet go where the first of them is on its way to.</summary>
+    private static RequestSpec Follow(RequestSpec spec, List<Host> states, OpenChoices open) =>
+        spec.Group is { Policy: "affinity", Hosts.Count: 0 } group && open.Recent.FirstOrDefault(choice => group.MemberIds.Contains(choice.InstanceId)) is { } first
+            ? spec with { Group = group with { Hosts = [.. states.Where(host => host.State.ComputeNodeId == first.ComputeNodeId).Select(host => host.State.Host)] } }
+            : spec;
 
     /// <summary>The hosts as they will be when what was chosen for others is there.</summary>
     private static List<Host> Expect(List<Host> states, OpenChoices open, RequestSpec spec)

@@ -99,6 +99,15 @@ public sealed class HostChoicesTests
         Assert.Equal("a", await ChooseAsync(cloud, specs[2]));
     }
 
+    [Fact]
+    public async Task Members_of_an_affinity_group_placed_at_once_stay_together()
+    {
+        await using var cloud = await ThreeHostsAsync();
+        string[] members = [Guid.NewGuid().ToString(), Guid.NewGuid().ToString(), Guid.NewGuid().ToString()];
+        var hosts = await Task.WhenAll(members.Select(id => ChooseAsync(cloud, Spec() with { InstanceId = id, Group = new GroupRule("affinity", 1, [.. members.Where(other => other != id)], []) })));
+        Assert.Single(hosts.Distinct());
+    }
+
     private static async Task<SchedulerCloud> ThreeHostsAsync()
     {
         var cloud = await SchedulerCloud.StartAsync();
