@@ -18,7 +18,7 @@ public static class LabCatalog
     private static readonly DemoNetwork TunnelNetwork = new("vxlan-network", ProjectSubnet) { Needs = LabFeature.Tunnels };
 
     /// <summary>What this release can do; the rest of a lab comes up without it, and the demo says what it left out.</summary>
-    public static IReadOnlySet<LabFeature> Supported { get; } = new HashSet<LabFeature> { LabFeature.Flat, LabFeature.Vlan, LabFeature.Tunnels };
+    public static IReadOnlySet<LabFeature> Supported { get; } = new HashSet<LabFeature> { LabFeature.Flat, LabFeature.Vlan, LabFeature.Tunnels, LabFeature.Routers };
 
     /// <summary>The labs, in order.</summary>
     public static IReadOnlyList<LabDefinition> All { get; } =
