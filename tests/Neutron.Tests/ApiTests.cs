@@ -31,7 +31,7 @@ public sealed class ApiTests
     [Fact]
     public async Task Every_listed_extension_is_shown_and_others_are_not_found()
     {
-        await using var cloud = await StartAsync();
+        await using var cloud = await StartAsync(("DEFAULT", "service_plugins", ""));
         var aliases = (await cloud.Demo.GetAsync("/v2.0/extensions")).Expect(200).Json.GetProperty("extensions").EnumerateArray().Select(extension => extension.Text("alias")).ToList();
         Assert.Contains("security-group", aliases);
         Assert.Contains("port-security", aliases);

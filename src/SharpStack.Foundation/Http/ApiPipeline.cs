@@ -187,9 +187,9 @@ internal sealed partial class ApiPipeline
     private static bool IsOutage(Exception? failure) =>
         failure is System.Data.Common.DbException { IsTransient: true } || (failure is not (null or CloudException) && IsOutage(failure.InnerException));
 
-    /// <summary>SQL's own codes for a text that is too long or has a NUL in it, which only some engines refuse.</summary>
+    /// <summary>SQL's own codes for a text that is too long or has a NUL in it (as a literal: 54000), which only some engines refuse.</summary>
     private static bool IsUnstorable(Exception? failure) =>
-        failure is System.Data.Common.DbException { SqlState: "22001" or "22021" or "22P05" } || (failure is not (null or CloudException) && IsUnstorable(failure.InnerException));
+        failure is System.Data.Common.DbException { SqlState: "22001" or "22021" or "22P05" or "54000" } || (failure is not (null or CloudException) && IsUnstorable(failure.InnerException));
 
     private Task UnroutedAsync(HttpContext http) =>
         throw CloudException.NotFound("The resource could not be found.");

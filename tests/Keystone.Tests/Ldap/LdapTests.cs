@@ -64,9 +64,9 @@ public class LdapTests
         Assert.Equal(domain, shown.GetProperty("domain_id").GetString());
         Assert.Equal("{}", shown.GetProperty("options").GetRawText());
         Assert.DoesNotContain("secret", shown.GetRawText(), StringComparison.Ordinal);
-        Assert.Equal(["Staff"], await ListAsync(cloud, "users/ada/groups", "groups"));
+        Assert.Equal(["Staff"], await ListAsync(cloud, $"users/{ada}/groups", "groups"));
         // A member that is gone from the directory is none.
-        Assert.Equal(["Ada"], await ListAsync(cloud, "groups/staff/users", "users"));
+        Assert.Equal(["Ada"], await ListAsync(cloud, $"groups/{staff}/users", "users"));
         (await cloud.Admin.HeadAsync($"/v3/groups/{staff}/users/{ada}")).Expect(204);
         (await cloud.Admin.HeadAsync($"/v3/groups/{staff}/users/{PublicId(domain, "user", "bob")}")).Expect(404);
         (await cloud.Admin.GetAsync($"/v3/users/{PublicId(domain, "user", "nobody")}")).Expect(404);
@@ -314,6 +314,7 @@ public class LdapTests
         {
             (await cloud.Admin.GetAsync("/v3/" + first)).Expect(200);
         }
+
         return [.. (await cloud.Admin.GetAsync("/v3/" + path)).Expect(200).Json.GetProperty(collection ?? path.Split('?')[0]).Texts("name")];
     }
 }
