@@ -142,6 +142,7 @@ public sealed class L3AgentTests : IAsyncLifetime
     public async Task Extra_routes_are_set_and_taken_away_also_over_several_next_hops()
     {
         await node.ChangeAsync(router with { Routes = [new HostRoute("10.9.0.0/16", "10.4.0.7"), new HostRoute("10.9.0.0/16", "10.4.0.8"), new HostRoute("10.8.0.0/16", "10.5.0.9"), new HostRoute("10.7.0.0/16", "192.0.2.1")] });
+        await Eventually.TrueAsync(() => Routes().Count() == 4, "the routes are set");
         Assert.Equal(["10.8.0.0/16 10.5.0.9", "10.9.0.0/16 10.4.0.7", "10.9.0.0/16 10.4.0.8", "default 203.0.113.1"], Routes());
         await node.ChangeAsync(router with { Routes = [new HostRoute("10.9.0.0/16", "10.4.0.8")] });
         await Eventually.TrueAsync(() => Routes().Count() == 2, "the routes are gone");
