@@ -11,7 +11,7 @@ HOST_PACKAGES="qemu-system-x86 qemu-utils libvirt-daemon libvirt-daemon-driver-q
 LAB_PACKAGES="mariadb-server rabbitmq-server memcached"
 
 # What the tests start themselves, on ports and folders of their own: engines, brokers, directories, others' suites.
-TEST_PACKAGES="$LAB_PACKAGES tempest keystone-tempest-plugin keystone glance-api placement-api python3-osc-placement python3-pymysql uwsgi-plugin-python3 postgresql redis-server slapd ldap-utils python3-pysaml2
+TEST_PACKAGES="$LAB_PACKAGES tempest keystone-tempest-plugin neutron-tempest-plugin keystone glance-api placement-api python3-osc-placement python3-pymysql uwsgi-plugin-python3 postgresql redis-server slapd ldap-utils python3-pysaml2
   ansible debootstrap tcpdump curl busybox-static procps perl"
 
 # install_packages NAME...: those of the Debian packages that are missing, without starting any service.
