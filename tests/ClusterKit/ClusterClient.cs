@@ -80,7 +80,10 @@ public sealed class ClusterClient(ClusterFiles files) : IDisposable
                 token = subject.First();
             }
 
-            return new ClusterAnswer((int)response.StatusCode, text.Length == 0 ? null : JsonNode.Parse(text));
+            // Glance's errors are HTML.
+            return new ClusterAnswer(
+                (int)response.StatusCode,
+                text.Length == 0 ? null : response.Content.Headers.ContentType?.MediaType == "application/json" ? JsonNode.Parse(text) : JsonValue.Create(text));
         }
         catch (Exception failure) when (failure is HttpRequestException or IOException || (failure is OperationCanceledException && !cancellationToken.IsCancellationRequested))
         {
