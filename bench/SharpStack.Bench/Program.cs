@@ -10,6 +10,21 @@ if (args is ["reference", var portText])
     return 0;
 }
 
+// bcrypt ROUNDS COUNT: milliseconds of the processor that it takes to check one password.
+if (args is ["bcrypt", var roundsText, var countText])
+{
+    var hash = BCrypt.Net.BCrypt.HashPassword("a password of usual length", int.Parse(roundsText, CultureInfo.InvariantCulture));
+    var checks = int.Parse(countText, CultureInfo.InvariantCulture);
+    var before = Environment.CpuUsage.TotalTime;
+    for (var i = 0; i < checks; i++)
+    {
+        BCrypt.Net.BCrypt.Verify("a password of usual length", hash);
+    }
+
+    Console.WriteLine(((Environment.CpuUsage.TotalTime - before).TotalMilliseconds / checks).ToString("0.0", CultureInfo.InvariantCulture));
+    return 0;
+}
+
 // messages TRANSPORT_URL [MEMCACHED [REDIS]]: the bus through a broker that runs, and caches that run.
 if (args is ["messages", var transportUrl, .. var caches])
 {
@@ -19,7 +34,7 @@ if (args is ["messages", var transportUrl, .. var caches])
 
 if (args is not [var program, var data])
 {
-    Console.Error.WriteLine("usage: SharpStack.Bench PROGRAM DATA | messages TRANSPORT_URL [MEMCACHED [REDIS]] | reference PORT");
+    Console.Error.WriteLine("usage: SharpStack.Bench PROGRAM DATA | bcrypt ROUNDS COUNT | messages TRANSPORT_URL [MEMCACHED [REDIS]] | reference PORT");
     return 2;
 }
 
