@@ -35,7 +35,7 @@ public partial class LdapPageTests
         Assert.Empty(named.Except(declared));
     }
 
-    [GeneratedRegex(@"-d '\s*(\{""config"".*?\})'", RegexOptions.Singleline)]
+    [GeneratedRegex(@"<!-- file: people\.json -->\s*(\{""config"".*?\})\s*<!--", RegexOptions.Singleline)]
     private static partial Regex Configuration();
 
     [GeneratedRegex("`([a-z]+(?:_[a-z]+)+) = ")]
