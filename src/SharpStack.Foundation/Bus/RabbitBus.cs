@@ -64,6 +64,11 @@ internal sealed partial class RabbitBus : IMessageBus, IAsyncDisposable
     /// <summary>How long a process that stops waits for its handlers.</summary>
     internal TimeSpan DrainTime { get; set; } = TimeSpan.FromSeconds(5);
 
+    /// <summary>
+    /// After which time a question is asked again, and then after twice as long each time: it, or its answer, may have been lost with a process or a queue, of which nobody is told.
+    /// </summary>
+    internal TimeSpan AnswerPatience { get; set; } = TimeSpan.FromSeconds(5);
+
     private enum OutcomeKind
     {
         Reply,
@@ -202,15 +207,7 @@ internal sealed partial class RabbitBus : IMessageBus, IAsyncDisposable
         {
             var session = await ConnectedAsync(left() < patience ? left() : patience, cancellationToken);
             await session.AppliedAsync(Interlocked.Read(ref version), cancellationToken).WaitAsync(Positive(left()), time, cancellationToken);
-            var arrival = call.Expect(session);
-            var remaining = Positive(left());
-            var sending = message with { ReplyTo = session.ReplyQueue, Expiration = Milliseconds(remaining) };
-            foreach (var delay in badNetwork?.Plan() ?? [TimeSpan.Zero])
-            {
-                _ = SendCallAsync(session, sending, call, delay);
-            }
-
-            var outcome = await arrival.Task.WaitAsync(remaining, time, cancellationToken);
+            var outcome = await AskAsync(session, message, call, left, cancellationToken);
             switch (outcome.Kind)
             {
                 case OutcomeKind.Reply:
@@ -233,6 +230,31 @@ internal sealed partial class RabbitBus : IMessageBus, IAsyncDisposable
                     throw await IsOtherVersionAsync(session, message.Method, host, cancellationToken)
                         ? BusErrors.OtherVersion(topic, host, message.Method.Name, wanted)
                         : BusErrors.NobodyServes(topic, host);
+            }
+        }
+    }
+
+    /// <summary>Asks on one connection until something arrives.</summary>
+    private async Task<Outcome> AskAsync(RabbitSession session, RabbitOutgoing message, PendingCall call, Func<TimeSpan> left, CancellationToken cancellationToken)
+    {
+        var arrival = call.Expect(session).Task;
+        for (var patience = AnswerPatience; ; patience *= 2)
+        {
+            var remaining = Positive(left());
+            var wait = remaining < patience ? remaining : patience;
+            // What no server has taken until then leaves its queue: servers that are slow are not given more to do by those who wait.
+            var sending = message with { ReplyTo = session.ReplyQueue, Expiration = Milliseconds(wait) };
+            foreach (var delay in badNetwork?.Plan() ?? [TimeSpan.Zero])
+            {
+                _ = SendCallAsync(session, sending, call, delay);
+            }
+
+            try
+            {
+                return await arrival.WaitAsync(wait, time, cancellationToken);
+            }
+            catch (TimeoutException) when (wait < remaining)
+            {
             }
         }
     }

@@ -79,6 +79,30 @@ public sealed class RabbitBusTests : IAsyncDisposable
     }
 
     [Fact]
+    public async Task A_question_whose_answer_is_lost_is_asked_again()
+    {
+        var broker = await RabbitBroker.SharedAsync();
+        var (client, server) = (Open(broker.Url), Open(broker.Url));
+        client.AnswerPatience = TimeSpan.FromMilliseconds(200);
+        var asked = 0;
+        var never = new TaskCompletionSource();
+        // The first ones are as if the server had died with them.
+        using var served = server.Serve(Ask, null, async (question, _) =>
+        {
+            if (Interlocked.Increment(ref asked) < 3)
+            {
+                await never.Task;
+            }
+
+            return new Answer(question.Text);
+        });
+        await server.SettledAsync(Cancelled);
+        Assert.Equal("why", (await client.CallAsync(Ask, new Question("why"), null, TimeSpan.FromMinutes(2), Cancelled)).Text);
+        Assert.True(asked >= 3);
+        never.SetResult();
+    }
+
+    [Fact]
     public async Task The_next_broker_of_the_url_takes_over()
     {
         await using var first = await RabbitBroker.StartAsync();
