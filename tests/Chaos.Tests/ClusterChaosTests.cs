@@ -61,3 +61,17 @@ public sealed class ClusterChaosTests(ChaosCluster chaos, ITestOutputHelper outp
         return Task.CompletedTask;
     }
 }
+
+/// <summary>A cluster whose every tenth message is lost, every tenth comes twice, and every tenth late.</summary>
+public sealed class BadNetworkTests(ITestOutputHelper output)
+{
+    [Fact]
+    public async Task Lost_doubled_and_reordered_messages_cost_time_and_nothing_else()
+    {
+        await using var cluster = await ChaosCluster.StartAsync(
+            new ClusterPlan { Sharpstack = "bus_chaos = drop:0.1,double:0.1,reorder:0.1" }, ChaosLength.EngineOr(DatabaseEngine.MariaDb));
+        await using var trial = await Trial.BeginAsync(cluster, output);
+        await trial.LastAsync("10 % of messages lost, 10 % doubled, 10 % reordered", ChaosLength.BadNetwork);
+        await trial.EndAsync();
+    }
+}
