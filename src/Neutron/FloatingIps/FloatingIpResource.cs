@@ -71,10 +71,7 @@ internal sealed class FloatingIpResource(NeutronOptions options, QuotaEngine quo
 
     public async Task<IReadOnlyList<string>> CreateAsync(Work work, Caller caller, IReadOnlyList<Body> bodies)
     {
-        foreach (var project in bodies.GroupBy(body => body.ProjectId))
-        {
-            await quotas.CheckAsync(work, project.Key, "floatingip", project.Count());
-        }
+        await quotas.CheckAsync(work, bodies, "floatingip");
 
         var ids = new List<string>();
         foreach (var body in bodies)

@@ -107,10 +107,7 @@ internal sealed class PortResource(NeutronOptions options, QuotaEngine quotas, S
 
     public async Task<IReadOnlyList<string>> CreateAsync(Work work, Caller caller, IReadOnlyList<Body> bodies)
     {
-        foreach (var project in bodies.GroupBy(body => body.ProjectId))
-        {
-            await quotas.CheckAsync(work, project.Key, "port", project.Count());
-        }
+        await quotas.CheckAsync(work, bodies, "port");
 
         var ids = new List<string>();
         foreach (var body in bodies)

@@ -22,6 +22,15 @@ internal sealed class QuotaEngine(NeutronOptions options)
         }
     }
 
+    /// <summary>The same for a request that creates one resource a body, which may be of several projects.</summary>
+    public async Task CheckAsync(Work work, IReadOnlyList<Body> bodies, string resource)
+    {
+        foreach (var project in bodies.GroupBy(body => body.ProjectId))
+        {
+            await CheckAsync(work, project.Key, resource, project.Count());
+        }
+    }
+
     /// <summary>A project's limits, its own ones before the defaults.</summary>
     public async Task<List<(string Resource, int Limit)>> LimitsAsync(DataConnection db, string projectId, CancellationToken cancellationToken)
     {

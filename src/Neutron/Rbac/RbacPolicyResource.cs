@@ -50,10 +50,7 @@ internal sealed class RbacPolicyResource(QuotaEngine quotas, IEnumerable<IRbacOb
 
     public async Task<IReadOnlyList<string>> CreateAsync(Work work, Caller caller, IReadOnlyList<Body> bodies)
     {
-        foreach (var project in bodies.GroupBy(body => body.ProjectId))
-        {
-            await quotas.CheckAsync(work, project.Key, "rbac_policy", project.Count());
-        }
+        await quotas.CheckAsync(work, bodies, "rbac_policy");
 
         var ids = new List<string>();
         foreach (var body in bodies)

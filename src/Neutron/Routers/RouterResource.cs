@@ -80,10 +80,7 @@ internal sealed class RouterResource(NeutronOptions options, QuotaEngine quotas,
 
     public async Task<IReadOnlyList<string>> CreateAsync(Work work, Caller caller, IReadOnlyList<Body> bodies)
     {
-        foreach (var project in bodies.GroupBy(body => body.ProjectId))
-        {
-            await quotas.CheckAsync(work, project.Key, "router", project.Count());
-        }
+        await quotas.CheckAsync(work, bodies, "router");
 
         var ids = new List<string>();
         foreach (var body in bodies)

@@ -63,10 +63,7 @@ internal sealed class SubnetPoolResource(QuotaEngine quotas) : IResource<SubnetP
 
     public async Task<IReadOnlyList<string>> CreateAsync(Work work, Caller caller, IReadOnlyList<Body> bodies)
     {
-        foreach (var project in bodies.GroupBy(body => body.ProjectId))
-        {
-            await quotas.CheckAsync(work, project.Key, Singular, project.Count());
-        }
+        await quotas.CheckAsync(work, bodies, Singular);
 
         var ids = new List<string>();
         foreach (var body in bodies)

@@ -104,10 +104,7 @@ internal sealed class SubnetResource(NeutronOptions options, QuotaEngine quotas,
 
     public async Task<IReadOnlyList<string>> CreateAsync(Work work, Caller caller, IReadOnlyList<Body> bodies)
     {
-        foreach (var project in bodies.GroupBy(body => body.ProjectId))
-        {
-            await quotas.CheckAsync(work, project.Key, "subnet", project.Count());
-        }
+        await quotas.CheckAsync(work, bodies, "subnet");
 
         var ids = new List<string>();
         foreach (var body in bodies)
