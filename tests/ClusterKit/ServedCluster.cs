@@ -147,7 +147,7 @@ public sealed class ServedCluster : IAsyncDisposable
                 var agents = await Client.GetAsync("neutron-server", "/v2.0/agents", cancellationToken);
                 return services.IsSuccess && agents.IsSuccess
                     && services.Body!["services"]!.AsArray().Count(service => (string)service!["state"]! == "up") >= hosts
-                    && agents.Body!["agents"]!.AsArray().Count(agent => (bool)agent!["alive"]!) >= 2 * hosts
+                    && agents.Body!["agents"]!.AsArray().Count(agent => (bool)agent!["alive"]!) >= 3 * hosts
                     && (await Client.GetAsync("glance-api", "/v2/images", cancellationToken)).IsSuccess
                     && (await Client.GetAsync("placement-api", "/resource_providers", cancellationToken)) is { IsSuccess: true } providers
                     && providers.Body!["resource_providers"]!.AsArray().Count >= hosts;

@@ -43,6 +43,23 @@ public sealed class FloatingIpTests
     }
 
     [Fact]
+    public async Task Floating_IPs_that_lead_nowhere_go_with_their_network_and_others_keep_it()
+    {
+        await using var cloud = await StartAsync();
+        var routed = await cloud.CreateRoutedAsync();
+        var port = await CreateAsync(cloud.Demo, "ports", $"{{'network_id': '{routed.Network}'}}");
+        var led = await CreateAsync(cloud.Demo, "floatingips", $"{{'floating_network_id': '{routed.Outside}', 'port_id': '{port.Id()}'}}");
+        var (outside, _) = await cloud.CreateExternalAsync();
+        var idle = await CreateAsync(cloud.Demo, "floatingips", $"{{'floating_network_id': '{outside}'}}");
+
+        await RefusedAsync(cloud.Admin.DeleteAsync($"/v2.0/networks/{routed.Outside}"), 409, "NetworkInUse");
+        (await cloud.Demo.GetAsync($"/v2.0/floatingips/{led.Id()}")).Expect(200);
+        (await cloud.Admin.DeleteAsync($"/v2.0/networks/{outside}")).Expect(204);
+        (await cloud.Demo.GetAsync($"/v2.0/floatingips/{idle.Id()}")).Expect(404);
+        Assert.Equal(0, (await cloud.Admin.GetAsync($"/v2.0/ports?network_id={outside}")).Json.GetProperty("ports").GetArrayLength());
+    }
+
+    [Fact]
     public async Task What_cannot_be_reached_is_refused_and_leaves_nothing()
     {
         await using var cloud = await StartAsync();

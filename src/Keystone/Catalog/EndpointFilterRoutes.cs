@@ -59,16 +59,8 @@ internal sealed class EndpointFilterRoutes(KeystoneStore store, CatalogReader re
     {
         context.Enforce(PolicyTarget.Empty);
         var db = store.Read();
-        try
-        {
-            await RequireAsync(db, context);
-            return db;
-        }
-        catch
-        {
-            await db.DisposeAsync();
-            throw;
-        }
+        await RequireAsync(db, context);
+        return db;
     }
 
     private async Task WriteProjectsAsync(ApiContext context, DataConnection db, IQueryable<ProjectRow> query)

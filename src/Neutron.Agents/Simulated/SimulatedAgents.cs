@@ -9,7 +9,7 @@ namespace SharpStack.Neutron.Agents.Simulated;
 
 /// <summary>
 /// The agents of a host without a data plane, on the contracts of the real ones: each port that is bound to the host is "wired" as soon as it
-/// is seen, each network's DHCP "answers". The counterpart of Nova's fake compute driver: the control plane is whole and real.
+/// is seen, each network's DHCP "answers", each router's floating IPs "lead" where they should. The counterpart of Nova's fake compute driver: the control plane is whole and real.
 /// </summary>
 internal sealed class SimulatedAgents : IAsyncDisposable
 {
@@ -20,6 +20,7 @@ internal sealed class SimulatedAgents : IAsyncDisposable
     private readonly JsonObject mappings = [];
     private readonly Reconciler<string> ports;
     private readonly Reconciler<string> networks;
+    private readonly Reconciler<string> routers;
     private readonly List<IDisposable> served = [];
     private readonly AgentHeartbeat[] heartbeats;
 
@@ -35,10 +36,12 @@ internal sealed class SimulatedAgents : IAsyncDisposable
         var manyAtOnce = new ReconcilerOptions { Parallelism = 8 };
         ports = new Reconciler<string>("simulated-ports", WireAsync, ListPortsAsync, manyAtOnce, time, log);
         networks = new Reconciler<string>("simulated-dhcp", ServeNetworkAsync, ListNetworksAsync, manyAtOnce, time, log);
+        routers = new Reconciler<string>("simulated-routers", ServeRouterAsync, ListRoutersAsync, manyAtOnce, time, log);
         heartbeats =
         [
             new AgentHeartbeat(bus, SwitchReport, ports.EnqueueAll, ReportInterval, time, log),
             new AgentHeartbeat(bus, DhcpReport, networks.EnqueueAll, ReportInterval, time, log),
+            new AgentHeartbeat(bus, RouterReport, routers.EnqueueAll, ReportInterval, time, log),
         ];
     }
 
@@ -48,6 +51,7 @@ internal sealed class SimulatedAgents : IAsyncDisposable
         served.Add(bus.Serve(OpenVSwitchContracts.PortDeleted, host, (_, _) => Task.FromResult(Ack.Ok)));
         served.Add(bus.Serve(DhcpContracts.NetworkChanged, host, (hint, _) => Look(networks, hint.NetworkId)));
         served.Add(bus.Serve(DhcpContracts.PortChanged, host, LeaseAsync));
+        served.Add(bus.Serve(L3Contracts.RoutersChanged, host, LookAtRouters));
         bus.Reconnected += LookAtAll;
         foreach (var heartbeat in heartbeats)
         {
@@ -56,6 +60,7 @@ internal sealed class SimulatedAgents : IAsyncDisposable
 
         ports.Start();
         networks.Start();
+        routers.Start();
     }
 
     /// <summary>May be called again: then it does nothing.</summary>
@@ -70,6 +75,7 @@ internal sealed class SimulatedAgents : IAsyncDisposable
 
         await ports.DisposeAsync();
         await networks.DisposeAsync();
+        await routers.DisposeAsync();
     }
 
     private static Task<Ack> Look(Reconciler<string> reconciler, string key)
@@ -78,10 +84,21 @@ internal sealed class SimulatedAgents : IAsyncDisposable
         return Task.FromResult(Ack.Ok);
     }
 
+    private Task<Ack> LookAtRouters(RoutersHint hint, CancellationToken cancellationToken)
+    {
+        foreach (var routerId in hint.RouterIds)
+        {
+            routers.Enqueue(routerId);
+        }
+
+        return Task.FromResult(Ack.Ok);
+    }
+
     private void LookAtAll()
     {
         ports.EnqueueAll();
         networks.EnqueueAll();
+        routers.EnqueueAll();
     }
 
     private async Task<IReadOnlyCollection<string>> ListPortsAsync(CancellationToken cancellationToken)
@@ -133,6 +150,26 @@ internal sealed class SimulatedAgents : IAsyncDisposable
     private Task<Ack> LeaseAsync(PortHint hint, CancellationToken cancellationToken) =>
         bus.CallAsync(DhcpContracts.ReportReady, new DhcpReadyReport(host, [hint.PortId]), cancellationToken: cancellationToken);
 
+    private async Task<IReadOnlyCollection<string>> ListRoutersAsync(CancellationToken cancellationToken)
+    {
+        var all = await bus.CallAsync(L3Contracts.GetRouters, new L3RoutersRequest(host, null), cancellationToken: cancellationToken);
+        return [.. all.Routers.Where(router => Seen(router).Count > 0).Select(router => router.Id)];
+    }
+
+    private async Task<ReconcileResult> ServeRouterAsync(string routerId, CancellationToken cancellationToken)
+    {
+        var answer = await bus.CallAsync(L3Contracts.GetRouters, new L3RoutersRequest(host, [routerId]), cancellationToken: cancellationToken);
+        if (answer.Routers is [var router] && Seen(router) is { Count: > 0 } seen)
+        {
+            await bus.CallAsync(L3Contracts.ReportFloatingIps, new L3FloatingIpReport(host, routerId, seen), cancellationToken: cancellationToken);
+        }
+
+        return ReconcileResult.Done;
+    }
+
+    private static List<L3FloatingIpSeen> Seen(L3Router router) =>
+        [.. router.FloatingIps.Where(floating => floating.Status != "ACTIVE").Select(floating => new L3FloatingIpSeen(floating.Id, "ACTIVE"))];
+
     private AgentReport SwitchReport(bool start) => new(
         AgentTypes.OpenVSwitch,
         AgentTypes.OpenVSwitchBinary,
@@ -142,4 +179,7 @@ internal sealed class SimulatedAgents : IAsyncDisposable
 
     private AgentReport DhcpReport(bool start) =>
         new(AgentTypes.Dhcp, AgentTypes.DhcpBinary, host, new JsonObject { ["dhcp_driver"] = "simulated" }, start, Topic: NeutronTopics.DhcpAgent.Name);
+
+    private AgentReport RouterReport(bool start) =>
+        new(AgentTypes.L3, AgentTypes.L3Binary, host, new JsonObject { ["agent_mode"] = "legacy", ["handle_internal_only_routers"] = true }, start, Topic: NeutronTopics.L3Agent.Name);
 }

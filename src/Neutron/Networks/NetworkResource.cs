@@ -7,6 +7,7 @@ using SharpStack.Foundation;
 using SharpStack.Foundation.Policy;
 using SharpStack.Neutron.Api;
 using SharpStack.Neutron.Contracts;
+using SharpStack.Neutron.FloatingIps;
 using SharpStack.Neutron.Ml2;
 using SharpStack.Neutron.Ports;
 using SharpStack.Neutron.Quotas;
@@ -187,11 +188,17 @@ internal sealed class NetworkResource(NeutronOptions options, SegmentManager seg
     {
         var id = view.Row.Id;
         var attached = await work.Db.GetTable<PortRow>().Where(port => port.NetworkId == id).ToListAsync(work.Cancellation);
-        if (attached.Any(port => port.DeviceOwner != DhcpNames.DeviceOwner))
+        // Floating IPs that lead nowhere go with their network, as in OpenStack.
+        var idle = await work.Db.GetTable<FloatingIpRow>().Where(floating => floating.FloatingNetworkId == id && floating.FixedPortId == null && floating.RouterId == null).ToListAsync(work.Cancellation);
+        var idlePorts = idle.Select(floating => floating.FloatingPortId).ToHashSet();
+        if (attached.Any(port => port.DeviceOwner != DhcpNames.DeviceOwner && !idlePorts.Contains(port.Id)))
         {
             throw NeutronErrors.Conflict("NetworkInUse", $"Unable to complete operation on network {id}. There are one or more ports still in use on the network.");
         }
 
+        var idleIds = idle.ConvertAll(floating => floating.Id);
+        await work.Db.GetTable<TagRow>().Where(tag => idleIds.Contains(tag.ResourceId)).DeleteAsync(work.Cancellation);
+        await work.Db.GetTable<FloatingIpRow>().Where(floating => idleIds.Contains(floating.Id)).DeleteAsync(work.Cancellation);
         await ports.TellDhcpAsync(work, id);
         foreach (var port in attached)
         {

@@ -135,7 +135,6 @@ internal static class CloudConfiguration
             bind_host = {settings.Listen}
             bind_port = {settings.Ports.Network}
             core_plugin = ml2
-            service_plugins =
             notify_nova_on_port_status_changes = true
             notify_nova_on_port_data_changes = true
             global_physnet_mtu = 1500
@@ -147,12 +146,12 @@ internal static class CloudConfiguration
             {Credentials("keystone_authtoken", "neutron", secrets.Neutron, settings)}
             {Credentials("nova", "nova", secrets.Nova, settings)}
             """);
-        // A project's own networks need tunnels on real hosts; the fake ones carry no traffic.
+        // A project's own networks need no tunnels: there is one host.
         yield return ("ml2_conf.ini",
             $"""
             [ml2]
             type_drivers = local,flat
-            tenant_network_types = {(settings.Fake ? "local" : "")}
+            tenant_network_types = local
             mechanism_drivers = openvswitch
             extension_drivers = port_security
 

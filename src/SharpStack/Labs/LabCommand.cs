@@ -14,7 +14,7 @@ namespace SharpStack.Labs;
 internal sealed class LabCommand
 {
     public const string Usage =
-        "lab up N [--image FILE] [--attach] [--nodes-only] | lab demo [N] | lab status | lab enter NODE [-- COMMAND...] | lab logs NODE SERVICE [--follow]\n"
+        "lab up N [--image FILE] [--attach] [--nodes-only] | lab demo [N] | lab status | lab diagram [NODE] | lab enter NODE [-- COMMAND...] | lab logs NODE SERVICE [--follow]\n"
         + "  lab kill NODE|[NODE/]SERVICE [--term] [--no-restart] | lab start NODE|[NODE/]SERVICE | lab cut NODE | lab mend NODE | lab down [--purge]   [--data DIR]";
 
     private static readonly string[] Tools =
@@ -60,6 +60,9 @@ internal sealed class LabCommand
                 return 0;
             case ["status"]:
                 await LabStatus.WriteAsync(await OpenAsync(cancellationToken), Console.Out, cancellationToken);
+                return 0;
+            case ["diagram", .. var rest] when rest.Length < 2:
+                Console.Out.Write(await LabDiagram.DrawAsync(await OpenAsync(cancellationToken), rest.FirstOrDefault(), time, cancellationToken));
                 return 0;
             case ["enter", var node]:
                 return await EnterAsync((await OpenAsync(cancellationToken)).Cluster[node], cancellationToken);

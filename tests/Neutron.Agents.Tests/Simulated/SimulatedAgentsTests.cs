@@ -27,6 +27,7 @@ public sealed class SimulatedAgentsTests
             return Task.FromResult(new DeviceStatusAnswer([]));
         });
         using var networks = bus.Serve(DhcpContracts.GetNetworks, null, (_, _) => Task.FromResult(new DhcpNetworksAnswer([], [])));
+        using var routers = bus.Serve(L3Contracts.GetRouters, null, (_, _) => Task.FromResult(new L3RoutersAnswer([], [])));
         using var states = bus.Serve(AgentContracts.ReportState, null, (report, _) => Task.FromResult(new AgentReportAnswer(report.AgentType, "alive", false, true)));
 
         await using var agents = ActivatorFor(cloud);
@@ -40,6 +41,39 @@ public sealed class SimulatedAgentsTests
     }
 
     [Fact]
+    public async Task Floating_IPs_of_a_router_of_the_host_are_reported_active()
+    {
+        await using var cloud = await TestCloud.StartAsync();
+        var bus = cloud.Get<InProcessBus>();
+        var floatingIps = new ConcurrentDictionary<string, string> { ["early"] = "DOWN" };
+        using var devices = bus.Serve(OpenVSwitchContracts.GetDevices, null, (_, _) => Task.FromResult(new DevicesAnswer([], [])));
+        using var networks = bus.Serve(DhcpContracts.GetNetworks, null, (_, _) => Task.FromResult(new DhcpNetworksAnswer([], [])));
+        using var routers = bus.Serve(L3Contracts.GetRouters, null, (_, _) => Task.FromResult(new L3RoutersAnswer(
+            [
+                new L3Router("router", "", "project", true, 1, null, null, [], [.. floatingIps.Select(pair => new L3FloatingIp(pair.Key, "203.0.113.5", "10.0.0.5", pair.Value, [], []))], [], []),
+            ],
+            [])));
+        using var reports = bus.Serve(L3Contracts.ReportFloatingIps, null, (report, _) =>
+        {
+            foreach (var seen in report.FloatingIps)
+            {
+                floatingIps[seen.Id] = seen.Status;
+            }
+
+            return Task.FromResult(Ack.Ok);
+        });
+        using var states = bus.Serve(AgentContracts.ReportState, null, (report, _) => Task.FromResult(new AgentReportAnswer(report.AgentType, "alive", false, true)));
+        await using var agents = ActivatorFor(cloud);
+        await agents.StartAsync(TestContext.Current.CancellationToken);
+        await Eventually.TrueAsync(() => floatingIps["early"] == "ACTIVE", "the floating IP of before the start");
+
+        floatingIps["late"] = "DOWN";
+        await bus.CastAsync(L3Contracts.RoutersChanged, new RoutersHint(["router"]), cloud.Host.Services.HostName(), TestContext.Current.CancellationToken);
+        await Eventually.TrueAsync(() => floatingIps["late"] == "ACTIVE", "the floating IP of the hint");
+        await agents.StopAsync(CancellationToken.None);
+    }
+
+    [Fact]
     public async Task One_process_stands_for_as_many_hosts_as_it_is_told()
     {
         await using var cloud = await TestCloud.StartAsync([], [("neutron", "sharpstack", "simulated_hosts", "3")]);
@@ -47,6 +81,7 @@ public sealed class SimulatedAgentsTests
         var reported = new ConcurrentDictionary<(string Host, string Type), bool>();
         using var devices = bus.Serve(OpenVSwitchContracts.GetDevices, null, (_, _) => Task.FromResult(new DevicesAnswer([], [])));
         using var networks = bus.Serve(DhcpContracts.GetNetworks, null, (_, _) => Task.FromResult(new DhcpNetworksAnswer([], [])));
+        using var routers = bus.Serve(L3Contracts.GetRouters, null, (_, _) => Task.FromResult(new L3RoutersAnswer([], [])));
         using var states = bus.Serve(AgentContracts.ReportState, null, (report, _) =>
         {
             reported[(report.Host, report.AgentType)] = true;
@@ -54,7 +89,7 @@ public sealed class SimulatedAgentsTests
         });
         await using var agents = ActivatorFor(cloud);
         await agents.StartAsync(TestContext.Current.CancellationToken);
-        await Eventually.TrueAsync(() => reported.Count == 6, "both agents of three hosts");
+        await Eventually.TrueAsync(() => reported.Count == 9, "the three agents of three hosts");
         Assert.Equal(["testhost-1", "testhost-2", "testhost-3"], reported.Keys.Select(key => key.Host).Distinct().Order(StringComparer.Ordinal));
     }
 
