@@ -59,8 +59,16 @@ internal sealed class EndpointFilterRoutes(KeystoneStore store, CatalogReader re
     {
         context.Enforce(PolicyTarget.Empty);
         var db = store.Read();
-        await RequireAsync(db, context);
-        return db;
+        try
+        {
+            await RequireAsync(db, context);
+            return db;
+        }
+        catch
+        {
+            await db.DisposeAsync();
+            throw;
+        }
     }
 
     private async Task WriteProjectsAsync(ApiContext context, DataConnection db, IQueryable<ProjectRow> query)
