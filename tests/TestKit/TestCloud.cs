@@ -20,6 +20,7 @@ namespace SharpStack.TestKit;
 public sealed class TestCloud : IAsyncDisposable
 {
     private readonly Dictionary<string, string> databases;
+    private readonly List<ServiceDatabase> opened;
     private readonly bool keepsData;
 
     private TestCloud(CloudHost host, string data, Dictionary<string, string> databases, bool keepsData)
@@ -27,6 +28,7 @@ public sealed class TestCloud : IAsyncDisposable
         Host = host;
         Data = data;
         this.databases = databases;
+        opened = [.. databases.Keys.Select(name => host.Services.GetKeyedService<ServiceDatabase>(name)).OfType<ServiceDatabase>()];
         this.keepsData = keepsData;
     }
 
@@ -97,9 +99,19 @@ public sealed class TestCloud : IAsyncDisposable
         return Data;
     }
 
+    /// <summary>Ends the cloud, and fails where a request of it left a session with a database open: as many of those as the pool has connections, and it answers no more.</summary>
     public async ValueTask DisposeAsync()
     {
         await Host.DisposeAsync();
+        await CleanUpAsync();
+        foreach (var database in opened)
+        {
+            await Eventually.TrueAsync(() => database.OpenSessions == 0, $"no session with {database.Url} is open");
+        }
+    }
+
+    private async Task CleanUpAsync()
+    {
         if (keepsData)
         {
             return;
@@ -117,7 +129,8 @@ public sealed class TestCloud : IAsyncDisposable
     private static async Task<Dictionary<string, string>> DatabasesAsync(IEnumerable<IServiceModule> modules, Dictionary<string, ServiceConfig> configs, string data)
     {
         var databases = new Dictionary<string, string>();
-        foreach (var name in modules.SelectMany(module => module.Options).Where(option => option.Option == DatabaseOptions.Connection).Select(option => option.Config).Distinct())
+        var stores = modules.SelectMany(module => module.Options.Where(option => option.Option == DatabaseOptions.Connection).Select(option => (Name: option.Config, Service: module.GetType().Assembly)));
+        foreach (var (name, service) in stores.DistinctBy(static store => store.Name))
         {
             if (!configs.TryGetValue(name, out var config))
             {
@@ -127,8 +140,8 @@ public sealed class TestCloud : IAsyncDisposable
             if (!config.IsSet(DatabaseOptions.Connection))
             {
                 var url = TestDatabases.Engine == DatabaseEngine.Sqlite
-                    ? $"sqlite:///{Path.Combine(data, name + ".db")}"
-                    : await TestDatabases.UrlAsync(TestDatabases.Engine, DatabaseName(data, name));
+                    ? await TestDatabases.UrlAsync(Path.Combine(data, name + ".db"), service)
+                    : await TestDatabases.UrlAsync(TestDatabases.Engine, DatabaseName(data, name), service);
                 config.With(DatabaseOptions.Connection.Group, DatabaseOptions.Connection.Name, url);
             }
 

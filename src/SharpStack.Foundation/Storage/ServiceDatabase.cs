@@ -33,6 +33,7 @@ public sealed partial class ServiceDatabase : IAsyncDisposable
     private readonly ILogger log;
     private bool ready;
     private int lost;
+    private int sessions;
 
     /// <summary>Connects to nothing yet.</summary>
     /// <param name="url">An SQLAlchemy URL, see <see cref="DatabaseUrl"/>: <c>sqlite:////absolute/file.db</c>, or <c>sqlite://</c> for one in memory.</param>
@@ -56,6 +57,9 @@ public sealed partial class ServiceDatabase : IAsyncDisposable
     }
 
     public DatabaseUrl Url { get; }
+
+    /// <summary>How many sessions were begun and not disposed yet: each holds a connection of the pool.</summary>
+    public int OpenSessions => Volatile.Read(ref sessions);
 
     internal Assembly Migrations { get; }
 
@@ -92,7 +96,7 @@ public sealed partial class ServiceDatabase : IAsyncDisposable
     public DataConnection Read()
     {
         EnsureReady();
-        return new DataConnection(options);
+        return new Session(this);
     }
 
     /// <summary>
@@ -349,7 +353,7 @@ public sealed partial class ServiceDatabase : IAsyncDisposable
 
     private async Task<T> TransactAsync<T>(Func<DataConnection, Task<T>> work, Action committing, CancellationToken cancellationToken)
     {
-        var session = new DataConnection(options);
+        var session = new Session(this);
         try
         {
             await session.BeginTransactionAsync(IsolationLevel.Serializable, cancellationToken);
@@ -500,6 +504,39 @@ public sealed partial class ServiceDatabase : IAsyncDisposable
 
     [LoggerMessage(EventId = 1405, Level = LogLevel.Debug, Message = "A transaction on the database {Url} could not be rolled back: {Reason}")]
     private partial void LogRollback(DatabaseUrl url, string reason);
+
+    private sealed class Session : DataConnection
+    {
+        private readonly ServiceDatabase database;
+        private int ended;
+
+        public Session(ServiceDatabase database)
+            : base(database.options)
+        {
+            this.database = database;
+            Interlocked.Increment(ref database.sessions);
+        }
+
+        public override void Close()
+        {
+            base.Close();
+            End();
+        }
+
+        public override async Task CloseAsync()
+        {
+            await base.CloseAsync();
+            End();
+        }
+
+        private void End()
+        {
+            if (Interlocked.Exchange(ref ended, 1) == 0)
+            {
+                Interlocked.Decrement(ref database.sessions);
+            }
+        }
+    }
 
 #pragma warning disable CS0618 // The interface wants a member that is obsolete.
     private sealed class VersionTable : IVersionTableMetaData

@@ -1,11 +1,14 @@
 using System.Net;
+using System.Collections.Concurrent;
 using System.Security.Claims;
+using System.Security.Cryptography;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Hosting.Server;
 using Microsoft.AspNetCore.Hosting.Server.Features;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
+using Microsoft.IdentityModel.Tokens;
 using OpenIddict.Abstractions;
 using OpenIddict.Server;
 using static OpenIddict.Abstractions.OpenIddictConstants;
@@ -19,9 +22,24 @@ internal sealed class OpenIddictServer : IAsyncDisposable
     public const string ClientId = "keystone";
     public const string ClientSecret = "client/secret+1";
 
-    private readonly WebApplication app;
+    // Those of servers that are gone: to make them takes longer than most tests. No two that run have the same.
+    private static readonly ConcurrentBag<Keys> Free = [];
 
-    private OpenIddictServer(WebApplication app) => this.app = app;
+    private readonly WebApplication app;
+    private readonly Keys keys;
+
+    private OpenIddictServer(WebApplication app, Keys keys)
+    {
+        this.app = app;
+        this.keys = keys;
+    }
+
+    private sealed record Keys(RsaSecurityKey Signing, RsaSecurityKey Encryption)
+    {
+        public static Keys New() => new(NewKey(), NewKey());
+
+        private static RsaSecurityKey NewKey() => new(RSA.Create(2048)) { KeyId = Guid.NewGuid().ToString("N") };
+    }
 
     public string Issuer => app.Services.GetRequiredService<IServer>().Features.Get<IServerAddressesFeature>()!.Addresses.Single() + "/";
 
@@ -30,6 +48,7 @@ internal sealed class OpenIddictServer : IAsyncDisposable
     /// <param name="opaque">Whether access tokens can only be looked up.</param>
     public static async Task<OpenIddictServer> StartAsync(string[]? groups = null, string audience = ClientId, bool opaque = false)
     {
+        var keys = Free.TryTake(out var free) ? free : Keys.New();
         var builder = WebApplication.CreateSlimBuilder();
         builder.Logging.ClearProviders();
         builder.WebHost.ConfigureKestrel(static kestrel => kestrel.Listen(IPAddress.Loopback, 0));
@@ -39,7 +58,7 @@ internal sealed class OpenIddictServer : IAsyncDisposable
             options.SetAuthorizationEndpointUris("authorize").SetTokenEndpointUris("token").SetIntrospectionEndpointUris("introspect").SetUserInfoEndpointUris("userinfo");
             options.AllowAuthorizationCodeFlow().AllowClientCredentialsFlow().RequireProofKeyForCodeExchange();
             options.RegisterScopes(Scopes.OpenId, Scopes.Email, Scopes.Profile);
-            options.AddEphemeralEncryptionKey().AddEphemeralSigningKey();
+            options.AddEncryptionKey(keys.Encryption).AddSigningKey(keys.Signing);
             if (!opaque)
             {
                 options.DisableAccessTokenEncryption();
@@ -91,7 +110,7 @@ internal sealed class OpenIddictServer : IAsyncDisposable
         var app = builder.Build();
         app.UseAuthentication();
         await app.StartAsync(TestContext.Current.CancellationToken);
-        var server = new OpenIddictServer(app);
+        var server = new OpenIddictServer(app, keys);
         // The first answer of a cold server may take longer than a login waits.
         using var http = new HttpClient();
         _ = await http.GetStringAsync(new Uri(server.Issuer + ".well-known/openid-configuration"), TestContext.Current.CancellationToken);
@@ -117,6 +136,7 @@ internal sealed class OpenIddictServer : IAsyncDisposable
     {
         await app.StopAsync();
         await app.DisposeAsync();
+        Free.Add(keys);
     }
 
     private static ClaimsPrincipal Bob(IEnumerable<string> scopes, string[] groups, string audience)

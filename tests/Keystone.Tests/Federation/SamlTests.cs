@@ -1,6 +1,4 @@
 using System.Diagnostics;
-using System.Security.Cryptography;
-using System.Security.Cryptography.X509Certificates;
 using System.Text;
 using System.Text.Json;
 using Microsoft.Extensions.Time.Testing;
@@ -10,7 +8,7 @@ using SharpStack.TestKit;
 namespace SharpStack.Keystone.Tests.Federation;
 
 /// <summary>Logins by SAML 2.0 against an independent provider (pysaml2), and what forgers try.</summary>
-public sealed class SamlTests : IDisposable
+public sealed class SamlTests(SamlProvider provider) : IClassFixture<SamlProvider>, IDisposable
 {
     private const string SsoPath = "/v3/auth/OS-FEDERATION/identity_providers/campus/protocols/saml2/websso?origin=" + FederationCloud.Dashboard;
     private const string ConsumerPath = "/v3/auth/OS-FEDERATION/saml2/acs";
@@ -101,7 +99,7 @@ public sealed class SamlTests : IDisposable
         // The provider's metadata were read with the old key; what it signs now is by another.
         var first = await BeginAsync(cloud);
         (await PostAsync(cloud, first, first.Response)).Expect(200);
-        WriteKey();
+        WriteKey(SamlKey.New());
 
         var login = await BeginAsync(cloud);
 
@@ -123,7 +121,7 @@ public sealed class SamlTests : IDisposable
     [Fact]
     public async Task A_user_of_one_cloud_comes_into_another_by_its_assertion()
     {
-        WriteKey();
+        WriteKey(provider.Key);
         await using var home = await IdentityCloud.StartAsync(null,
         [
             ("saml", "idp_entity_id", "https://home.test/idp"), ("saml", "idp_sso_endpoint", "https://home.test/sso"),
@@ -163,7 +161,7 @@ public sealed class SamlTests : IDisposable
     [Fact]
     public async Task The_clients_plugin_for_providers_without_a_browser_comes_in()
     {
-        WriteKey();
+        WriteKey(provider.Key);
         var (port, providerPort) = (TestDirectory.FreePort(), TestDirectory.FreePort());
         await File.WriteAllTextAsync(PathOf("idp.xml"), await ProviderAsync("metadata", $"{providerPort}"), Cancelled);
         await using var cloud = await IdentityCloud.ListenAsync(port, ("saml2_campus", "idp_metadata", PathOf("idp.xml")), ("saml2", "remote_id_attribute", "MELLON_IDP"));
@@ -171,10 +169,10 @@ public sealed class SamlTests : IDisposable
         await cloud.AddGroupAsync("developers", "member");
         using var http = new HttpClient();
         await File.WriteAllTextAsync(PathOf("sp.xml"), await http.GetStringAsync(new Uri($"http://127.0.0.1:{port}/v3/auth/OS-FEDERATION/saml2/sp/campus/metadata"), Cancelled), Cancelled);
-        using var provider = Start("saml_idp.py", folder.FullName, "serve", PathOf("sp.xml"), $"{providerPort}");
+        using var listening = SamlProvider.Start("saml_idp.py", folder.FullName, "serve", PathOf("sp.xml"), $"{providerPort}");
         try
         {
-            Assert.Equal("ready", await provider.StandardOutput.ReadLineAsync(Cancelled));
+            Assert.Equal("ready", await listening.StandardOutput.ReadLineAsync(Cancelled));
             string[] login = ["saml", $"http://127.0.0.1:{port}/v3", "campus", "saml2", $"http://127.0.0.1:{providerPort}/ecp", "bob"];
 
             var came = JsonDocument.Parse(await RunAsync("federated_client.py", [.. login, "bob-secret", "developers"])).RootElement;
@@ -182,21 +180,21 @@ public sealed class SamlTests : IDisposable
             Assert.Equal(("bob", "developers"), (came.GetProperty("user").GetString(), came.GetProperty("project").GetString()));
             Assert.Contains("member", came.GetProperty("roles").EnumerateArray().Select(static r => r.GetString()));
             (await cloud.ValidateAsync(came.GetProperty("token").GetString()!)).Expect(200);
-            using var refused = Start("federated_client.py", [.. login, "wrong", "developers"]);
+            using var refused = SamlProvider.Start("federated_client.py", [.. login, "wrong", "developers"]);
             await refused.WaitForExitAsync(Cancelled);
             Assert.NotEqual(0, refused.ExitCode);
         }
         finally
         {
-            provider.Kill();
-            await provider.WaitForExitAsync(CancellationToken.None);
+            listening.Kill();
+            await listening.WaitForExitAsync(CancellationToken.None);
         }
     }
 
     [Fact]
     public async Task The_clients_plugin_for_keystone_to_keystone_comes_in()
     {
-        WriteKey();
+        WriteKey(provider.Key);
         var (homePort, awayPort) = (TestDirectory.FreePort(), TestDirectory.FreePort());
         await using var home = await IdentityCloud.ListenAsync(
             homePort,
@@ -230,7 +228,7 @@ public sealed class SamlTests : IDisposable
 
     private async Task<IdentityCloud> StartAsync(TimeProvider? time = null)
     {
-        WriteKey();
+        WriteKey(provider.Key);
         await File.WriteAllTextAsync(PathOf("idp.xml"), await ProviderAsync("metadata"), TestContext.Current.CancellationToken);
         var cloud = await IdentityCloud.StartAsync(
             time, [("saml2_campus", "idp_metadata", PathOf("idp.xml")), ("saml2", "remote_id_attribute", "MELLON_IDP"), ("federation", "trusted_dashboard", FederationCloud.Dashboard)]);
@@ -238,13 +236,10 @@ public sealed class SamlTests : IDisposable
         return cloud;
     }
 
-    private void WriteKey()
+    private void WriteKey(SamlKey key)
     {
-        using var key = RSA.Create(2048);
-        var request = new CertificateRequest("CN=idp", key, HashAlgorithmName.SHA256, RSASignaturePadding.Pkcs1);
-        using var certificate = request.CreateSelfSigned(TimeProvider.System.GetUtcNow().AddDays(-1), TimeProvider.System.GetUtcNow().AddDays(1));
-        File.WriteAllText(PathOf("idp.crt"), certificate.ExportCertificatePem());
-        File.WriteAllText(PathOf("idp.key"), key.ExportPkcs8PrivateKeyPem());
+        File.WriteAllText(PathOf("idp.crt"), key.Certificate);
+        File.WriteAllText(PathOf("idp.key"), key.PrivateKey);
     }
 
     private async Task<Login> BeginAsync(IdentityCloud cloud)
@@ -256,7 +251,8 @@ public sealed class SamlTests : IDisposable
             PathOf("sp.xml"), (await browser.GetAsync("/v3/auth/OS-FEDERATION/saml2/sp/campus/metadata")).Expect(200).Text, TestContext.Current.CancellationToken);
         var relayState = Uri.UnescapeDataString(url.Split("RelayState=")[1]);
         Assert.InRange(relayState.Length, 1, 80);
-        return new(await ProviderAsync("respond", PathOf("sp.xml"), url), relayState, begun.Headers.Cookies());
+        var response = await ProviderAsync("respond", PathOf("sp.xml"), url);
+        return new(Convert.ToBase64String(Encoding.UTF8.GetBytes(response)), relayState, begun.Headers.Cookies());
     }
 
     private static async Task<TestAnswer> PostAsync(IdentityCloud cloud, Login login, string response)
@@ -266,14 +262,11 @@ public sealed class SamlTests : IDisposable
         return await browser.SendAsync(HttpMethod.Post, ConsumerPath, form, "application/x-www-form-urlencoded", ("Cookie", login.Cookies));
     }
 
-    private Task<string> ProviderAsync(params string[] arguments) => RunAsync("saml_idp.py", [folder.FullName, .. arguments]);
-
-    private static Process Start(string script, params string[] arguments) => Process.Start(
-        new ProcessStartInfo("/usr/bin/python3", [Path.Combine(AppContext.BaseDirectory, "Federation", script), .. arguments]) { RedirectStandardOutput = true, RedirectStandardError = true })!;
+    private Task<string> ProviderAsync(params string[] arguments) => provider.AskAsync([folder.FullName, .. arguments]);
 
     private static async Task<string> RunAsync(string script, params string[] arguments)
     {
-        using var process = Start(script, arguments);
+        using var process = SamlProvider.Start(script, arguments);
         var errors = process.StandardError.ReadToEndAsync(Cancelled);
         var output = await process.StandardOutput.ReadToEndAsync(Cancelled);
         await process.WaitForExitAsync(Cancelled);

@@ -1,11 +1,12 @@
 #!/usr/bin/python3
-"""An independent SAML identity provider (pysaml2), one call at a time.
+"""An independent SAML identity provider (pysaml2). Each line of its input is a question, its words apart by tabs; each line that it prints an answer in Base64.
 
-saml_idp.py FOLDER metadata [PORT]        prints the provider's metadata
-saml_idp.py FOLDER respond SP URL         prints the answer, in Base64, to the request in URL of the service provider whose metadata is the file SP
-saml_idp.py FOLDER serve SP PORT          answers the requests that clients bring (ECP) to http://127.0.0.1:PORT/ecp, for bob with password bob-secret; prints a line when it does
+FOLDER metadata [PORT]        the provider's metadata
+FOLDER respond SP URL         the answer to the request in URL of the service provider whose metadata is the file SP
 
-FOLDER holds idp.key and idp.crt. ENTITY_ID in the environment is what the provider calls itself (urn:test:idp).
+saml_idp.py FOLDER serve SP PORT answers the requests that clients bring (ECP) to http://127.0.0.1:PORT/ecp, for bob with password bob-secret; prints a line when it does.
+
+FOLDER holds idp.key and idp.crt.
 """
 import base64
 import http.server
@@ -22,31 +23,25 @@ from saml2.metadata import entity_descriptor  # noqa: E402
 from saml2.saml import NAME_FORMAT_BASIC, NAMEID_FORMAT_UNSPECIFIED, NameID  # noqa: E402
 from saml2.server import Server  # noqa: E402
 
-folder, command = sys.argv[1:3]
-port = sys.argv[-1]
-settings = {
-    "entityid": os.environ.get("ENTITY_ID", "urn:test:idp"),
-    "service": {
-        "idp": {
-            "endpoints": {"single_sign_on_service": [("http://idp.test/sso", BINDING_HTTP_REDIRECT), (f"http://127.0.0.1:{port}/ecp", BINDING_SOAP)]},
-            "policy": {"default": {"name_form": NAME_FORMAT_BASIC, "lifetime": {"minutes": 5}}},
-            "name_id_format": [NAMEID_FORMAT_UNSPECIFIED],
-        }
-    },
-    "key_file": os.path.join(folder, "idp.key"),
-    "cert_file": os.path.join(folder, "idp.crt"),
-    "xmlsec_binary": "/usr/bin/xmlsec1",
-}
-if command != "metadata":
-    settings["metadata"] = {"local": [sys.argv[3]]}
-config = IdPConfig().load(settings)
-if command == "metadata":
-    print(entity_descriptor(config))
-    sys.exit()
-idp = Server(config=config)
+
+def settings(folder, port, *service_providers):
+    return IdPConfig().load({
+        "entityid": "urn:test:idp",
+        "service": {
+            "idp": {
+                "endpoints": {"single_sign_on_service": [("http://idp.test/sso", BINDING_HTTP_REDIRECT), (f"http://127.0.0.1:{port}/ecp", BINDING_SOAP)]},
+                "policy": {"default": {"name_form": NAME_FORMAT_BASIC, "lifetime": {"minutes": 5}}},
+                "name_id_format": [NAMEID_FORMAT_UNSPECIFIED],
+            }
+        },
+        "key_file": os.path.join(folder, "idp.key"),
+        "cert_file": os.path.join(folder, "idp.crt"),
+        "xmlsec_binary": "/usr/bin/xmlsec1",
+        **({"metadata": {"local": list(service_providers)}} if service_providers else {}),
+    })
 
 
-def respond(request, bindings=None):
+def respond(idp, request, bindings=None):
     return str(idp.create_authn_response(
         identity={"uid": ["bob"], "mail": ["bob@example.com"], "groups": ["developers", "unknown"]},
         userid="bob",
@@ -60,14 +55,23 @@ def respond(request, bindings=None):
     ))
 
 
+def answer(folder, command, *rest):
+    if command == "metadata":
+        return str(entity_descriptor(settings(folder, *(rest or ["0"]))))
+    metadata, url = rest
+    idp = Server(config=settings(folder, "0", metadata))
+    query = urllib.parse.parse_qs(urllib.parse.urlparse(url).query)
+    return respond(idp, idp.parse_authn_request(query["SAMLRequest"][0], BINDING_HTTP_REDIRECT).message)
+
+
 class Provider(http.server.BaseHTTPRequestHandler):
     def do_POST(self):
         envelope = self.rfile.read(int(self.headers["Content-Length"])).decode()
         if self.headers["Authorization"] != "Basic " + base64.b64encode(b"bob:bob-secret").decode():
             self.send_error(401)
             return
-        request = idp.parse_authn_request(envelope, BINDING_SOAP).message
-        response = respond(request, [BINDING_PAOS])
+        request = self.server.idp.parse_authn_request(envelope, BINDING_SOAP).message
+        response = respond(self.server.idp, request, [BINDING_PAOS])
         if response.startswith("<?xml"):
             response = response[response.index("?>") + 2:]
         body = (
@@ -85,9 +89,11 @@ class Provider(http.server.BaseHTTPRequestHandler):
         pass
 
 
-if command == "serve":
+if len(sys.argv) > 1:
+    folder, _, metadata, port = sys.argv[1:]
     server = http.server.HTTPServer(("127.0.0.1", int(port)), Provider)
+    server.idp = Server(config=settings(folder, port, metadata))
     print("ready", flush=True)
     server.serve_forever()
-query = urllib.parse.parse_qs(urllib.parse.urlparse(sys.argv[4]).query)
-print(base64.b64encode(respond(idp.parse_authn_request(query["SAMLRequest"][0], BINDING_HTTP_REDIRECT).message).encode()).decode())
+for line in sys.stdin:
+    print(base64.b64encode(answer(*line.rstrip("\n").split("\t")).encode()).decode(), flush=True)

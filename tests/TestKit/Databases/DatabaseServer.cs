@@ -52,6 +52,9 @@ public abstract class DatabaseServer : IAsyncDisposable
     /// <summary>Creates an empty database.</summary>
     public Task CreateAsync(string database) => ExecuteAsync($"CREATE DATABASE {Quoted(database)}");
 
+    /// <summary>Creates a database with the tables and rows of another one, to which nobody is connected.</summary>
+    public abstract Task CopyAsync(string template, string database);
+
     public abstract Task DropAsync(string database);
 
     /// <summary>Runs a statement as the server's administrator.</summary>

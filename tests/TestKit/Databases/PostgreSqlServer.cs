@@ -12,6 +12,8 @@ internal sealed class PostgreSqlServer() : DatabaseServer("postgresql")
 
     public override string Url(string database) => $"postgresql+psycopg2://{User}@/{database}?host={Folder}";
 
+    public override Task CopyAsync(string template, string database) => ExecuteAsync($"CREATE DATABASE {Quoted(database)} TEMPLATE {Quoted(template)}");
+
     public override Task DropAsync(string database) => ExecuteAsync($"DROP DATABASE IF EXISTS {Quoted(database)} WITH (FORCE)");
 
     protected override string Quoted(string name) => $"\"{name}\"";

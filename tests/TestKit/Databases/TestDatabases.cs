@@ -1,4 +1,6 @@
 using System.Collections.Concurrent;
+using System.Reflection;
+using FluentMigrator;
 using SharpStack.Foundation.Storage;
 using Xunit;
 
@@ -14,6 +16,11 @@ public static class TestDatabases
 
     private static readonly ConcurrentDictionary<DatabaseEngine, Lazy<Task<DatabaseServer>>> Servers = new();
     private static readonly ConcurrentDictionary<(DatabaseEngine Engine, string Name), Lazy<Task<string>>> Known = new();
+
+    // A service's schema is made once a process and then copied: its migrations take longer than most tests.
+    private static readonly ConcurrentDictionary<(DatabaseEngine Engine, Assembly Service), Lazy<Task<string>>> Templates = new();
+    private static readonly ConcurrentDictionary<Assembly, Lazy<Task<byte[]>>> Files = new();
+    private static readonly ConcurrentDictionary<Assembly, string?> Migrations = new();
 
     /// <summary>The engine of this run's clouds.</summary>
     public static DatabaseEngine Engine { get; } = Environment.GetEnvironmentVariable(Variable) switch
@@ -35,6 +42,24 @@ public static class TestDatabases
 
     /// <summary>The URL of a database of that name, created empty where there is none yet.</summary>
     public static Task<string> UrlAsync(DatabaseEngine engine, string name) => Known.GetOrAdd((engine, name), static key => new(() => CreateAsync(key.Engine, key.Name))).Value;
+
+    /// <summary>The URL of a service's database of that name, created with its schema where there is none yet.</summary>
+    /// <param name="service">The assembly that holds the migrations; without any the database is empty.</param>
+    public static Task<string> UrlAsync(DatabaseEngine engine, string name, Assembly service) => MigrationsOf(service) is null
+        ? UrlAsync(engine, name)
+        : Known.GetOrAdd((engine, name), key => new(() => CopyAsync(key.Engine, key.Name, service))).Value;
+
+    /// <summary>The URL of a service's SQLite file, created with its schema where there is none yet.</summary>
+    /// <param name="service">The assembly that holds the migrations; without any the file is left to be made.</param>
+    public static async Task<string> UrlAsync(string file, Assembly service)
+    {
+        if (!File.Exists(file) && MigrationsOf(service) is not null)
+        {
+            await File.WriteAllBytesAsync(file, await Files.GetOrAdd(service, static service => new(() => MakeFileAsync(service))).Value);
+        }
+
+        return $"sqlite:///{file}";
+    }
 
     /// <summary>A new empty database, dropped at its disposal.</summary>
     public static async Task<TestDatabase> CreateAsync(DatabaseEngine engine)
@@ -73,6 +98,38 @@ public static class TestDatabases
         await server.CreateAsync(name);
         return server.Url(name);
     }
+
+    private static async Task<string> CopyAsync(DatabaseEngine engine, string name, Assembly service)
+    {
+        var template = await Templates.GetOrAdd((engine, service), static key => new(() => MakeTemplateAsync(key.Engine, key.Service))).Value;
+        var server = await ServerAsync(engine);
+        await server.CopyAsync(template, name);
+        return server.Url(name);
+    }
+
+    private static async Task<string> MakeTemplateAsync(DatabaseEngine engine, Assembly service)
+    {
+        var name = $"template_{service.GetName().Name}";
+        await MigrateAsync(await UrlAsync(engine, name), service);
+        return name;
+    }
+
+    private static async Task<byte[]> MakeFileAsync(Assembly service)
+    {
+        await using var place = await CreateAsync(DatabaseEngine.Sqlite);
+        await MigrateAsync(place.Url, service);
+        return await File.ReadAllBytesAsync(DatabaseUrl.Parse(place.Url).Database);
+    }
+
+    private static async Task MigrateAsync(string url, Assembly service)
+    {
+        await using var database = new ServiceDatabase(url, service, MigrationsOf(service)!);
+        database.Migrate();
+    }
+
+    /// <summary>The namespace of an assembly's migrations; null where it has none.</summary>
+    private static string? MigrationsOf(Assembly service) => Migrations.GetOrAdd(
+        service, static service => service.GetTypes().Where(static type => type.GetCustomAttribute<MigrationAttribute>() is not null).Select(static type => type.Namespace!).Distinct().SingleOrDefault());
 
     private static string SqliteFolder(string name) => Path.Combine(Path.GetTempPath(), "sharpstack-" + name);
 
