@@ -53,6 +53,20 @@ ssh_on() {
   on "$1" ${VIA:+ip netns exec "$VIA"} ssh -n -q -i demo-key -o BatchMode=yes -o ConnectTimeout=5 -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null "cirros@$2" "${@:3}"
 }
 ping_on() { on "$1" ${VIA:+ip netns exec "$VIA"} ping -c 1 -W 2 "$2"; }
+# start_pings ADDRESS...: from the lab host, twice a second, until end_pings WHAT, which says that each was answered.
+start_pings() {
+  local ip; PINGED="$*"
+  for ip; do on host sh -c 'echo $$ > /run/ping-$1.pid; exec ping -n -i 0.5 -W 2 "$1"' sh "$ip" >"$DATA/pings-$ip" & PINGING="${PINGING:-} $!"; done
+}
+end_pings() {
+  local ip
+  for ip in $PINGED; do on host sh -c 'kill -INT "$(cat "/run/ping-$1.pid")"' sh "$ip"; done
+  wait $PINGING; PINGING=
+  for ip in $PINGED; do like "$ip answered every ping $1" '\n(\d{2,}) packets transmitted, \1 received' "$(cat "$DATA/pings-$ip")"; done
+}
+# remains SINCE SECONDS: waits until so many seconds have gone by: what is broken stays so for as long.
+remains() { while [ $((SECONDS - $1)) -lt "$2" ]; do sleep 0.3; done; }
+has_status() { client demo server show "$1" -f value -c status; [ "$out" = "$2" ]; }
 # find_servers: sets IP1 IP2 HOST1 HOST2 ID1 ID2.
 find_servers() {
   local i
