@@ -1,7 +1,5 @@
 using System.Diagnostics;
 using System.Globalization;
-using System.Net;
-using System.Net.Sockets;
 using SharpStack.Cloud;
 using SharpStack.Demo;
 using SharpStack.TestKit;
@@ -24,14 +22,14 @@ internal sealed class FakeCloud : IAsyncDisposable
 
     public static async Task<FakeCloud> StartAsync(CancellationToken cancellationToken)
     {
-        var cloud = new FakeCloud(new CloudLayout(Directory.CreateTempSubdirectory("sharpstack-chaos-").FullName), FreePorts());
+        var cloud = new FakeCloud(new CloudLayout(Directory.CreateTempSubdirectory("sharpstack-chaos-").FullName), FreePorts.Row(PortsOfACloud));
         await cloud.UpAsync(cancellationToken);
         return cloud;
     }
 
     /// <summary>Starts the program, or starts it again on what it left.</summary>
     public Task UpAsync(CancellationToken cancellationToken) =>
-        RunAsync(["up", "--fake", "--no-demo", "--data", layout.Data, "--port-base", portBase.ToString(CultureInfo.InvariantCulture)], cancellationToken);
+        SharpstackCommand.RunAsync(["up", "--fake", "--no-demo", "--data", layout.Data, "--port-base", portBase.ToString(CultureInfo.InvariantCulture)], cancellationToken);
 
     /// <summary>SIGKILL, at once.</summary>
     public void Kill()
@@ -49,7 +47,7 @@ internal sealed class FakeCloud : IAsyncDisposable
 
     public async ValueTask DisposeAsync()
     {
-        await RunAsync(["down", "--purge", "--data", layout.Data], CancellationToken.None);
+        await SharpstackCommand.RunAsync(["down", "--purge", "--data", layout.Data], CancellationToken.None);
         if (Directory.Exists(layout.Data))
         {
             Directory.Delete(layout.Data, recursive: true);
@@ -58,47 +56,5 @@ internal sealed class FakeCloud : IAsyncDisposable
 
     /// <summary>Runs the audit, which is to end with that exit code; gives the lines that it printed.</summary>
     public async Task<IReadOnlyList<string>> AuditAsync(int exitCode) =>
-        (await RunAsync(["audit", "--settle", "2", "--data", layout.Data], TestContext.Current.CancellationToken, exitCode)).Split('\n', StringSplitOptions.RemoveEmptyEntries);
-
-    private static async Task<string> RunAsync(IReadOnlyList<string> arguments, CancellationToken cancellationToken, int exitCode = 0)
-    {
-        var start = new ProcessStartInfo(Repository.Program) { RedirectStandardOutput = true, RedirectStandardError = true };
-        foreach (var argument in arguments)
-        {
-            start.ArgumentList.Add(argument);
-        }
-
-        using var process = Process.Start(start)!;
-        var output = process.StandardOutput.ReadToEndAsync(cancellationToken);
-        var errors = process.StandardError.ReadToEndAsync(cancellationToken);
-        await process.WaitForExitAsync(cancellationToken);
-        Assert.True(process.ExitCode == exitCode, $"sharpstack {string.Join(' ', arguments)} ended with {process.ExitCode}:\n{await output}{await errors}");
-        return await output;
-    }
-
-    /// <summary>The first of a row of free ports.</summary>
-    private static int FreePorts()
-    {
-        for (var start = Random.Shared.Next(20_000, 50_000); ; start += PortsOfACloud)
-        {
-            if (Enumerable.Range(start, PortsOfACloud).All(IsFree))
-            {
-                return start;
-            }
-        }
-    }
-
-    private static bool IsFree(int port)
-    {
-        try
-        {
-            using var listener = new TcpListener(IPAddress.Loopback, port);
-            listener.Start();
-            return true;
-        }
-        catch (SocketException)
-        {
-            return false;
-        }
-    }
+        (await SharpstackCommand.RunAsync(["audit", "--settle", "2", "--data", layout.Data], TestContext.Current.CancellationToken, exitCode)).Split('\n', StringSplitOptions.RemoveEmptyEntries);
 }

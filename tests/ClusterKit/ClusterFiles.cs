@@ -1,5 +1,4 @@
-using System.Net;
-using System.Net.Sockets;
+using SharpStack.TestKit;
 
 namespace SharpStack.ClusterKit;
 
@@ -25,7 +24,7 @@ public sealed class ClusterFiles : IDisposable
     /// <param name="metricsPort">Of that process; 0 for none.</param>
     public ClusterFiles(Func<string, string> database, string transport, string sharpstack = "", int simulated = 1, int metricsPort = 0)
     {
-        ports = Apis.ToDictionary(api => api, _ => FreePort());
+        ports = Apis.ToDictionary(api => api, _ => FreePorts.One());
         extra = sharpstack;
         MetricsPort = metricsPort;
         Directory.CreateDirectory(State("controller"));
@@ -101,13 +100,6 @@ public sealed class ClusterFiles : IDisposable
         Directory.CreateDirectory(State(name));
         WriteNova(name, transport, "", metricsPort, simulated);
         WriteNeutron(name, transport, Mappings, metricsPort, simulated);
-    }
-
-    public static int FreePort()
-    {
-        using var listener = new TcpListener(IPAddress.Loopback, 0);
-        listener.Start();
-        return ((IPEndPoint)listener.LocalEndpoint).Port;
     }
 
     public void Dispose() => Directory.Delete(Root, recursive: true);

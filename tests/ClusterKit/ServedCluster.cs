@@ -55,7 +55,7 @@ public sealed class ServedCluster : IAsyncDisposable
         Files = files;
         Broker = broker;
         Database = database;
-        program = plan.Program ?? Environment.GetEnvironmentVariable("PROGRAM") ?? Repository.Program;
+        program = plan.Program ?? Repository.Program;
         Client = new ClusterClient(files);
     }
 
@@ -89,7 +89,7 @@ public sealed class ServedCluster : IAsyncDisposable
         var store = await database();
         var broker = starting is null ? null : await starting;
         var files = plan.InOneProcess
-            ? new ClusterFiles(store.Url, "", plan.Sharpstack, plan.HostsPerProcess, plan.Metrics ? ClusterFiles.FreePort() : 0)
+            ? new ClusterFiles(store.Url, "", plan.Sharpstack, plan.HostsPerProcess, plan.Metrics ? FreePorts.One() : 0)
             : new ClusterFiles(store.Url, broker!.Url + "/", plan.Sharpstack);
         var cluster = new ServedCluster(plan, files, broker, store);
         try
@@ -271,7 +271,7 @@ public sealed class ServedCluster : IAsyncDisposable
 
         foreach (var service in ControllerServices)
         {
-            var port = Plan.Metrics ? ClusterFiles.FreePort() : 0;
+            var port = Plan.Metrics ? FreePorts.One() : 0;
             if (port > 0)
             {
                 Files.AddMetrics(service, port);
@@ -284,7 +284,7 @@ public sealed class ServedCluster : IAsyncDisposable
         for (var i = 1; i <= Plan.Hosts; i++)
         {
             var name = string.Create(CultureInfo.InvariantCulture, $"host{i}");
-            var port = Plan.Metrics ? ClusterFiles.FreePort() : 0;
+            var port = Plan.Metrics ? FreePorts.One() : 0;
             var transport = i == 1 && Link is not null ? Broker!.Url.Replace($":{Broker.Port}", $":{Link.Port}", StringComparison.Ordinal) : Broker!.Url;
             Files.AddHost(name, transport + "/", port, Plan.HostsPerProcess);
             Add(name, name, HostServices.Split(' '), port);

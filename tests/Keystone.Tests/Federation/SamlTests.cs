@@ -162,7 +162,7 @@ public sealed class SamlTests(SamlProvider provider) : IClassFixture<SamlProvide
     public async Task The_clients_plugin_for_providers_without_a_browser_comes_in()
     {
         WriteKey(provider.Key);
-        var (port, providerPort) = (TestDirectory.FreePort(), TestDirectory.FreePort());
+        var (port, providerPort) = (FreePorts.One(), FreePorts.One());
         await File.WriteAllTextAsync(PathOf("idp.xml"), await ProviderAsync("metadata", $"{providerPort}"), Cancelled);
         await using var cloud = await IdentityCloud.ListenAsync(port, ("saml2_campus", "idp_metadata", PathOf("idp.xml")), ("saml2", "remote_id_attribute", "MELLON_IDP"));
         await cloud.AddProviderAsync("campus", "saml2", Rules, "urn:test:idp");
@@ -195,7 +195,7 @@ public sealed class SamlTests(SamlProvider provider) : IClassFixture<SamlProvide
     public async Task The_clients_plugin_for_keystone_to_keystone_comes_in()
     {
         WriteKey(provider.Key);
-        var (homePort, awayPort) = (TestDirectory.FreePort(), TestDirectory.FreePort());
+        var (homePort, awayPort) = (FreePorts.One(), FreePorts.One());
         await using var home = await IdentityCloud.ListenAsync(
             homePort,
             ("saml", "idp_entity_id", "https://home.test/idp"), ("saml", "idp_sso_endpoint", "https://home.test/sso"), ("saml", "certfile", PathOf("idp.crt")), ("saml", "keyfile", PathOf("idp.key")));

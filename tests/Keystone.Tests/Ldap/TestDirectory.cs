@@ -110,7 +110,7 @@ internal sealed class TestDirectory : IAsyncDisposable
     /// <param name="more">Further entries, as LDIF.</param>
     public static async Task<TestDirectory> StartAsync(string more = "")
     {
-        var directory = new TestDirectory(Directory.CreateTempSubdirectory("sharpstack-slapd-").FullName, FreePort(), FreePort());
+        var directory = new TestDirectory(Directory.CreateTempSubdirectory("sharpstack-slapd-").FullName, FreePorts.One(), FreePorts.One());
         try
         {
             await directory.StartServerAsync(more);
@@ -138,13 +138,6 @@ internal sealed class TestDirectory : IAsyncDisposable
         await StopAsync();
         process?.Dispose();
         Directory.Delete(folder, recursive: true);
-    }
-
-    public static int FreePort()
-    {
-        using var listener = new TcpListener(IPAddress.Loopback, 0);
-        listener.Start();
-        return ((IPEndPoint)listener.LocalEndpoint).Port;
     }
 
     private async Task StartServerAsync(string more)

@@ -1,7 +1,4 @@
-using System.Diagnostics;
 using System.Globalization;
-using System.Net;
-using System.Net.Sockets;
 using LinqToDB.Data;
 using SharpStack.Cloud;
 using SharpStack.CommandLine;
@@ -37,7 +34,7 @@ public sealed class CloudCopyTests : IAsyncLifetime
     public async Task Not_a_row_of_any_service_is_lost_or_changed()
     {
         // The demo: projects, users, an image, networks, ports, servers with their actions and allocations, all by the public APIs.
-        await RunAsync("up", "--fake", "--data", layout.Data, "--port-base", FreePorts().ToString(CultureInfo.InvariantCulture));
+        await RunAsync("up", "--fake", "--data", layout.Data, "--port-base", FreePorts.Row(16).ToString(CultureInfo.InvariantCulture));
         await RunAsync("down", "--data", layout.Data);
         var cloud = CloudOptions.Read(Arguments.Parse(["--data", layout.Data], CloudOptions.Values, []), null, TimeProvider.System);
         foreach (var schema in ServiceSchema.All)
@@ -107,37 +104,5 @@ public sealed class CloudCopyTests : IAsyncLifetime
         _ => $"'{value}'",
     };
 
-    private static async Task RunAsync(params string[] arguments)
-    {
-        using var process = Process.Start(new ProcessStartInfo(Repository.Program, arguments) { RedirectStandardOutput = true, RedirectStandardError = true })!;
-        var (output, errors) = (process.StandardOutput.ReadToEndAsync(Cancelled), process.StandardError.ReadToEndAsync(Cancelled));
-        await process.WaitForExitAsync(Cancelled);
-        Assert.True(process.ExitCode == 0, $"sharpstack {string.Join(' ', arguments)} ended with {process.ExitCode}:\n{await output}{await errors}");
-    }
-
-    private static int FreePorts()
-    {
-        while (true)
-        {
-            var start = Random.Shared.Next(20_000, 50_000);
-            if (Enumerable.Range(start, 16).All(IsFree))
-            {
-                return start;
-            }
-        }
-    }
-
-    private static bool IsFree(int port)
-    {
-        try
-        {
-            using var listener = new TcpListener(IPAddress.Loopback, port);
-            listener.Start();
-            return true;
-        }
-        catch (SocketException)
-        {
-            return false;
-        }
-    }
+    private static Task<string> RunAsync(params string[] arguments) => SharpstackCommand.RunAsync(arguments, Cancelled);
 }

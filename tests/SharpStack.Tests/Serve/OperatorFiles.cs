@@ -1,4 +1,5 @@
 using System.Globalization;
+using SharpStack.TestKit;
 
 namespace SharpStack.Tests.Serve;
 
@@ -11,7 +12,7 @@ internal sealed class OperatorFiles : IDisposable
     {
         foreach (var service in new[] { "keystone", "glance-api", "placement-api", "nova-api", "nova-metadata-api", "neutron-server" })
         {
-            ports[service] = ServedProcess.FreePort();
+            ports[service] = FreePorts.One();
         }
 
         Write("keystone/keystone.conf", $"""
@@ -73,7 +74,7 @@ internal sealed class OperatorFiles : IDisposable
             """);
         Write("neutron/neutron-server.conf", $"[database]\nconnection = sqlite:///{State}/neutron.db");
         Write("neutron/plugins/ml2/ml2_conf.ini", "[ml2]\ntype_drivers = local,flat\ntenant_network_types = local");
-        Write("neutron/plugins/ml2/openvswitch_agent.ini", $"[ovs]\novsdb_connection = unix:{State}/no-switch.sock\nof_listen_port = {ServedProcess.FreePort()}");
+        Write("neutron/plugins/ml2/openvswitch_agent.ini", $"[ovs]\novsdb_connection = unix:{State}/no-switch.sock\nof_listen_port = {FreePorts.One()}");
         Write("neutron/dhcp_agent.ini", $"[ovs]\novsdb_connection = unix:{State}/no-switch.sock");
         Write("neutron/l3_agent.ini", $"[ovs]\novsdb_connection = unix:{State}/no-switch.sock");
         Directory.CreateDirectory(State);

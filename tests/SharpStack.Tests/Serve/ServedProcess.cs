@@ -1,7 +1,6 @@
 using System.Collections.Concurrent;
 using System.Diagnostics;
 using System.Globalization;
-using System.Net;
 using System.Net.Sockets;
 using System.Text;
 using SharpStack.TestKit;
@@ -129,14 +128,6 @@ internal sealed class ServedProcess : IAsyncDisposable
         manager.Dispose();
         stopping.Dispose();
         Directory.Delete(folder, recursive: true);
-    }
-
-    /// <summary>A port that nobody has at the moment.</summary>
-    public static int FreePort()
-    {
-        using var listener = new TcpListener(IPAddress.Loopback, 0);
-        listener.Start();
-        return ((IPEndPoint)listener.LocalEndpoint).Port;
     }
 
     private static void Add(StringBuilder text, string? line)

@@ -34,7 +34,7 @@ public sealed class KeptProcess : IAsyncDisposable
     /// <summary>An empty memcached on loopback.</summary>
     public static Task<KeptProcess> MemcachedAsync()
     {
-        var port = FreePort();
+        var port = FreePorts.One();
         return StartAsync(port, ["memcached", "-l", "127.0.0.1", "-p", $"{port}", "-u", "root"]);
     }
 
@@ -42,14 +42,14 @@ public sealed class KeptProcess : IAsyncDisposable
     /// <param name="options">More of its options: <c>--requirepass</c>.</param>
     public static Task<KeptProcess> RedisAsync(params string[] options)
     {
-        var port = FreePort();
+        var port = FreePorts.One();
         return StartAsync(port, ["redis-server", "--bind", "127.0.0.1", "--port", $"{port}", "--save", "", "--appendonly", "no", .. options]);
     }
 
     /// <summary>An empty Redis on loopback that speaks TLS only.</summary>
     public static Task<KeptProcess> RedisAsync(string caFile, string certFile, string keyFile)
     {
-        var port = FreePort();
+        var port = FreePorts.One();
         return StartAsync(
             port,
             ["redis-server", "--bind", "127.0.0.1", "--port", "0", "--tls-port", $"{port}", "--tls-ca-cert-file", caFile, "--tls-cert-file", certFile, "--tls-key-file", keyFile, "--tls-auth-clients", "no", "--save", "", "--appendonly", "no"]);
@@ -79,13 +79,6 @@ public sealed class KeptProcess : IAsyncDisposable
         keeper.StandardInput.Close();
         await keeper.WaitForExitAsync();
         keeper.Dispose();
-    }
-
-    internal static int FreePort()
-    {
-        using var listener = new TcpListener(IPAddress.Loopback, 0);
-        listener.Start();
-        return ((IPEndPoint)listener.LocalEndpoint).Port;
     }
 
     private static async Task<KeptProcess> StartAsync(int port, IReadOnlyList<string> command)

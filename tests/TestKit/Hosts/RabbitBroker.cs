@@ -41,7 +41,7 @@ public sealed class RabbitBroker : IAsyncDisposable
     private RabbitBroker()
     {
         Directory = System.IO.Directory.CreateTempSubdirectory("sharpstack-rabbit-").FullName;
-        (Port, TlsPort) = (KeptProcess.FreePort(), KeptProcess.FreePort());
+        (Port, TlsPort) = (FreePorts.One(), FreePorts.One());
         var certificates = System.IO.Directory.CreateDirectory(Path.Combine(Directory, "tls")).FullName;
         authority = new TestAuthority(certificates);
         var (certificate, key) = authority.Issue("broker", "localhost", "127.0.0.1");
@@ -67,10 +67,10 @@ public sealed class RabbitBroker : IAsyncDisposable
             Environment =
             {
                 ["HOME"] = Directory,
-                ["ERL_EPMD_PORT"] = $"{KeptProcess.FreePort()}",
+                ["ERL_EPMD_PORT"] = $"{FreePorts.One()}",
                 ["ERL_EPMD_ADDRESS"] = "127.0.0.1",
                 ["RABBITMQ_NODENAME"] = $"sharpstack{Port}@localhost",
-                ["RABBITMQ_DIST_PORT"] = $"{KeptProcess.FreePort()}",
+                ["RABBITMQ_DIST_PORT"] = $"{FreePorts.One()}",
                 ["RABBITMQ_MNESIA_BASE"] = Path.Combine(Directory, "mnesia"),
                 ["RABBITMQ_LOG_BASE"] = Path.Combine(Directory, "log"),
                 ["RABBITMQ_CONFIG_FILE"] = Path.Combine(Directory, "rabbitmq.conf"),
