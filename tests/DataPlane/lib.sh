@@ -53,14 +53,14 @@ ssh_on() {
   on "$1" ${VIA:+ip netns exec "$VIA"} ssh -n -q -i demo-key -o BatchMode=yes -o ConnectTimeout=5 -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null "cirros@$2" "${@:3}"
 }
 ping_on() { on "$1" ${VIA:+ip netns exec "$VIA"} ping -c 1 -W 2 "$2"; }
-# start_pings ADDRESS...: from the lab host, twice a second, until end_pings WHAT, which says that each was answered.
+# start_pings NODE ADDRESS...: from a node, twice a second, until end_pings WHAT, which says that each was answered.
 start_pings() {
-  local ip; PINGED="$*"
-  for ip; do on host sh -c 'echo $$ > /run/ping-$1.pid; exec ping -n -i 0.5 -W 2 "$1"' sh "$ip" >"$DATA/pings-$ip" & PINGING="${PINGING:-} $!"; done
+  local ip; PINGER=$1 PINGED="${*:2}"
+  for ip in $PINGED; do on "$PINGER" sh -c 'echo $$ > /run/ping-$1.pid; exec ping -n -i 0.5 -W 2 "$1"' sh "$ip" >"$DATA/pings-$ip" & PINGING="${PINGING:-} $!"; done
 }
 end_pings() {
   local ip
-  for ip in $PINGED; do on host sh -c 'kill -INT "$(cat "/run/ping-$1.pid")"' sh "$ip"; done
+  for ip in $PINGED; do on "$PINGER" sh -c 'kill -INT "$(cat "/run/ping-$1.pid")"' sh "$ip"; done
   wait $PINGING; PINGING=
   for ip in $PINGED; do like "$ip answered every ping $1" '\n(\d{2,}) packets transmitted, \1 received' "$(cat "$DATA/pings-$ip")"; done
 }
