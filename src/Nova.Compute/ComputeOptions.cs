@@ -74,7 +74,7 @@ internal static class ComputeOptions
     public static readonly ConfigOption<string> MyIp = new("DEFAULT", "my_ip", "127.0.0.1", "The host's address on the management network.");
 
     public static readonly ConfigOption<string> VirtType = new("libvirt", "virt_type", "",
-        "kvm or qemu; empty for kvm where the machine has it.") { Choices = ["", "kvm", "qemu"] };
+        "kvm or qemu; empty for kvm where the machine has it and its processor helps.") { Choices = ["", "kvm", "qemu"] };
 
     public static readonly ConfigOption<string> ConnectionUri = new("libvirt", "connection_uri", "",
         "Where libvirt is; empty for qemu:///system.");

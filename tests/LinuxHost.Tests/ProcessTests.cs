@@ -152,7 +152,7 @@ public sealed class ProcessTests : IDisposable
     {
         var facts = MachineFacts.Read();
 
-        Assert.Equal(File.Exists("/dev/kvm"), facts.KvmUsable);
+        Assert.Equal(File.Exists("/dev/kvm") && MachineFacts.HasVirtualization(File.ReadLines("/proc/cpuinfo")), facts.KvmUsable);
         Assert.Equal(Directory.Exists("/run/systemd/system"), facts.HasSystemd);
         Assert.InRange(facts.AvailableMemoryBytes, 1, facts.MemoryBytes);
         Assert.True(facts.ProcessorCount > 0);
@@ -160,6 +160,14 @@ public sealed class ProcessTests : IDisposable
         Assert.InRange(available, 1, total);
         Assert.Matches(@"^\d\d:\d\d:\d\d up (\d+ days, )?\d+:\d\d,  0 users,  load average: [\d.]+, [\d.]+, [\d.]+$", MachineFacts.Uptime(TimeProvider.System));
     }
+
+    [Theory]
+    [InlineData("flags\t\t: fpu vmx sse", true)]
+    [InlineData("flags\t\t: fpu svm sse", true)]
+    [InlineData("flags\t\t: fpu sse hypervisor", false)]
+    [InlineData("Features\t: fp asimd", true)]
+    public void A_processor_that_does_not_run_guests_itself_is_none_for_kvm(string line, bool has) =>
+        Assert.Equal(has, MachineFacts.HasVirtualization(["processor\t: 0", line]));
 }
 
 internal static class Wait

@@ -12,7 +12,7 @@ namespace SharpStack.LinuxHost.Machine;
 /// <param name="MemoryBytes">All memory of the machine.</param>
 /// <param name="AvailableMemoryBytes">What can be had without swapping.</param>
 /// <param name="IsRoot">Effective user 0.</param>
-/// <param name="KvmUsable">/dev/kvm can be opened for reading and writing.</param>
+/// <param name="KvmUsable">/dev/kvm can be opened for reading and writing, and the processor helps it (<see cref="HasVirtualization"/>).</param>
 /// <param name="TunUsable">/dev/net/tun can be opened.</param>
 /// <param name="OpenVSwitchModule">The kernel datapath of Open vSwitch is loaded or can be.</param>
 /// <param name="HasSystemd">systemd is the running init.</param>
@@ -34,11 +34,19 @@ public sealed record MachineFacts(string HostName, string KernelRelease, int Pro
             MemoryBytes: memory,
             AvailableMemoryBytes: available,
             IsRoot: Environment.IsPrivilegedProcess,
-            KvmUsable: CanOpen("/dev/kvm"),
+            KvmUsable: CanOpen("/dev/kvm") && HasVirtualization(File.ReadLines("/proc/cpuinfo")),
             TunUsable: CanOpen("/dev/net/tun"),
             OpenVSwitchModule: Directory.Exists("/sys/module/openvswitch") || IsModuleInstalled(release, "openvswitch"),
             HasSystemd: Directory.Exists("/run/systemd/system"));
     }
+
+    /// <summary>
+    /// Whether a processor runs guests itself. Where an x86 does not (vmx, svm), a kernel may have a /dev/kvm all the same, which keeps the guests' page tables by software (PVM): guests
+    /// take several times longer there than under QEMU's emulation.
+    /// </summary>
+    /// <param name="cpuinfo">The lines of /proc/cpuinfo; of processors that have no such flags, all are taken to do it.</param>
+    public static bool HasVirtualization(IEnumerable<string> cpuinfo) =>
+        cpuinfo.FirstOrDefault(static line => line.StartsWith("flags", StringComparison.Ordinal)) is not { } flags || flags.Split(' ').Any(static flag => flag is "vmx" or "svm");
 
     /// <summary>All memory of the machine, and what can be had without swapping, in bytes.</summary>
     public static (long Total, long Available) Memory()

@@ -1,8 +1,9 @@
-using System.Net;
 using System.Net.Sockets;
+using System.Net;
 using SharpStack.CommandLine;
 using SharpStack.Demo;
 using SharpStack.Lab.Definitions;
+using SharpStack.LinuxHost.Machine;
 using SharpStack.Machine;
 
 namespace SharpStack.Cloud;
@@ -150,7 +151,7 @@ internal sealed class UpCommand
     {
         var host = settings.Host;
         var kernel = await HostFacilities.HasKernelDatapathAsync(cancellationToken);
-        host = host with { Datapath = kernel ? "system" : "netdev", VirtType = HostFacilities.HasKvm() ? "kvm" : "qemu" };
+        host = host with { Datapath = kernel ? "system" : "netdev", VirtType = MachineFacts.Read().KvmUsable ? "kvm" : "qemu" };
         Say(host.VirtType == "kvm" ? "virtual machines run on KVM" : "virtual machines are emulated: there is no /dev/kvm to use");
 
         var openVSwitch = new OpenVSwitchHost(layout, time);

@@ -3,6 +3,7 @@ using System.Net.NetworkInformation;
 using System.Runtime.InteropServices;
 using SharpStack.Cloud;
 using SharpStack.CommandLine;
+using SharpStack.LinuxHost.Machine;
 using SharpStack.LinuxHost.Processes;
 using SharpStack.Machine;
 
@@ -118,9 +119,9 @@ internal static class DoctorCommand
 
     private static async Task<IEnumerable<Finding>> FacilitiesAsync(CancellationToken cancellationToken) =>
     [
-        HostFacilities.HasKvm()
+        MachineFacts.Read().KvmUsable
             ? new Finding(Severity.Good, "kvm", "/dev/kvm can be used")
-            : new Finding(Severity.Note, "kvm", "no /dev/kvm to use: instances are emulated, about ten times slower", "turn on virtualisation (nested, if this is a virtual machine) and load kvm_intel or kvm_amd"),
+            : new Finding(Severity.Note, "kvm", "no /dev/kvm to use, or no processor that helps it (vmx, svm): instances are emulated, about ten times slower", "turn on virtualisation (nested, if this is a virtual machine) and load kvm_intel or kvm_amd"),
         await HostFacilities.HasKernelDatapathAsync(cancellationToken)
             ? new Finding(Severity.Good, "datapath", "the openvswitch kernel module is there")
             : new Finding(Severity.Note, "datapath", "no openvswitch kernel module: packets are switched in user space, slower", "nothing need be done; a distribution's own kernel has the module"),

@@ -1,9 +1,10 @@
 using System.Net.Sockets;
 using SharpStack.CommandLine;
 using SharpStack.Demo;
-using SharpStack.Lab;
 using SharpStack.Lab.Definitions;
 using SharpStack.Lab.Nodes;
+using SharpStack.Lab;
+using SharpStack.LinuxHost.Machine;
 using SharpStack.LinuxHost.Namespaces;
 using SharpStack.Machine;
 using SharpStack.Serve;
@@ -27,7 +28,7 @@ internal sealed class LabSession(LabCluster cluster, LabLayout layout)
         var services = CloudModules.All(fake: false).SelectMany(module => module.Services).ToHashSet();
         var path = Path.Combine(AppContext.BaseDirectory, "sharpstack");
         var machine = new LabMachine(
-            HostFacilities.HasKvm() ? "kvm" : "qemu",
+            MachineFacts.Read().KvmUsable ? "kvm" : "qemu",
             await HostFacilities.HasKernelDatapathAsync(cancellationToken) ? "system" : "netdev",
             new LabProgram(File.Exists(path) ? path : Environment.ProcessPath ?? throw new CommandException("the path of this program is not known"), services),
             time,

@@ -33,19 +33,6 @@ internal sealed record HostFacilities
         }
     }
 
-    public static bool HasKvm()
-    {
-        try
-        {
-            using var device = File.Open("/dev/kvm", FileMode.Open, FileAccess.ReadWrite);
-            return true;
-        }
-        catch (Exception failure) when (failure is IOException or UnauthorizedAccessException)
-        {
-            return false;
-        }
-    }
-
     /// <summary>Whether the kernel has Open vSwitch's datapath, after an attempt to load it.</summary>
     public static async Task<bool> HasKernelDatapathAsync(CancellationToken cancellationToken) =>
         Directory.Exists("/sys/module/openvswitch") || (await Shell.TryAsync("modprobe", ["-q", "openvswitch"], cancellationToken)).Succeeded;
