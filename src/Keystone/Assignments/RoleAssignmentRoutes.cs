@@ -6,13 +6,14 @@ using SharpStack.Foundation;
 using SharpStack.Foundation.Http;
 using SharpStack.Foundation.Policy;
 using SharpStack.Keystone.Directories;
+using SharpStack.Keystone.Federation;
 using SharpStack.Keystone.Roles;
 using SharpStack.Keystone.Storage;
 
 namespace SharpStack.Keystone.Assignments;
 
 /// <summary><c>GET /v3/role_assignments</c>: who holds what, as granted or (<c>effective</c>) as it comes out after groups, inheritance and implication.</summary>
-internal sealed class RoleAssignmentRoutes(KeystoneStore store, IdentityCache cache, DirectoryIdentities directories, Answers answers)
+internal sealed class RoleAssignmentRoutes(KeystoneStore store, IdentityCache cache, DirectoryIdentities directories, FederatedGroups federated, Answers answers)
 {
     /// <summary>An assignment and, where it follows from another, what it follows from.</summary>
     private sealed record View(AssignmentRow Row)
@@ -174,24 +175,23 @@ internal sealed class RoleAssignmentRoutes(KeystoneStore store, IdentityCache ca
         return [.. rows.Select(static r => new View(r))];
     }
 
-    /// <summary>A fixed number of queries, whatever comes out: grants, memberships of the groups in them, projects below where roles are inherited.</summary>
-    private static async Task<List<View>> EffectiveAsync(
+    /// <summary>
+    /// A fixed number of queries, whatever comes out: grants, memberships of the groups in them (those that mappings gave too), projects below where roles
+    /// are inherited.
+    /// </summary>
+    private async Task<List<View>> EffectiveAsync(
         DataConnection db, Filters filters, HashSet<string>? projects, RoleModel roles, CancellationToken cancellationToken)
     {
-        IQueryable<AssignmentRow> query = db.Assignments();
-        if (filters.User is { } user)
-        {
-            query = query.Where(a => a.ActorId == user || db.Memberships().Any(m => m.UserId == user && m.GroupId == a.ActorId));
-        }
+        var expiring = await federated.MembershipsAsync(db, filters.User, cancellationToken);
+        var query = filters.User is { } user ? EffectiveRoles.Held(db, user, [.. expiring.Select(static m => m.GroupId)]) : db.Assignments();
         var grants = await query.OrderBy(static a => a.ActorId).ThenBy(static a => a.TargetId).ThenBy(static a => a.RoleId).ToListAsync(cancellationToken);
         IQueryable<MembershipRow> memberships = db.Memberships();
         if (filters.User is { } member)
         {
             memberships = memberships.Where(m => m.UserId == member);
         }
-        var usersOf = grants.Exists(static g => g.ActorType == AssignmentRow.Group)
-            ? (await memberships.ToListAsync(cancellationToken)).ToLookup(static m => m.GroupId, static m => m.UserId)
-            : Enumerable.Empty<MembershipRow>().ToLookup(static m => m.GroupId, static m => m.UserId);
+        var usersOf = (grants.Exists(static g => g.ActorType == AssignmentRow.Group) ? (await memberships.ToListAsync(cancellationToken)).Union(expiring) : [])
+            .ToLookup(static m => m.GroupId, static m => m.UserId);
         var below = new Dictionary<string, List<string>>(StringComparer.Ordinal);
         foreach (var source in grants.Where(static g => g.Inherited).Select(static g => (g.TargetType, g.TargetId)).Distinct())
         {

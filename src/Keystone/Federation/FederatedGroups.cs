@@ -3,6 +3,7 @@ using LinqToDB.Async;
 using LinqToDB.Data;
 using SharpStack.Foundation.Configuration;
 using SharpStack.Foundation.Storage;
+using SharpStack.Keystone.Storage;
 using SharpStack.Keystone.Tokens;
 
 namespace SharpStack.Keystone.Federation;
@@ -25,14 +26,22 @@ internal sealed class FederatedGroups(ServiceConfig config, TimeProvider time)
     public async Task<IReadOnlyDictionary<string, long>> ExpiriesAsync(DataConnection db, string userId, CancellationToken cancellationToken) =>
         (await LiveAsync(db, userId, cancellationToken)).GroupBy(static m => m.GroupId).ToDictionary(static m => m.Key, static m => m.Max(static x => x.Until));
 
-    private async Task<List<(string GroupId, long Until)>> LiveAsync(DataConnection db, string userId, CancellationToken cancellationToken)
+    /// <summary>The memberships that have not ended, of one user or (null) of all.</summary>
+    public async Task<IReadOnlyList<MembershipRow>> MembershipsAsync(DataConnection db, string? userId, CancellationToken cancellationToken) =>
+        [.. (await LiveAsync(db, userId, cancellationToken)).Select(static m => new MembershipRow { GroupId = m.GroupId, UserId = m.UserId })];
+
+    private async Task<List<(string UserId, string GroupId, long Until)>> LiveAsync(DataConnection db, string? userId, CancellationToken cancellationToken)
     {
         var rows = await (
             from m in db.ExpiringMemberships()
             join p in db.IdentityProviders() on m.IdpId equals p.Id
-            where m.UserId == userId && p.Enabled
-            select new { m.GroupId, m.LastVerified, p.AuthorizationTtl }).ToListAsync(cancellationToken);
+            where (userId == null || m.UserId == userId) && p.Enabled
+            select new { m.UserId, m.GroupId, m.LastVerified, p.AuthorizationTtl }).ToListAsync(cancellationToken);
         var now = time.NowMicroseconds();
-        return [.. rows.Select(r => (r.GroupId, Until: r.LastVerified + ((r.AuthorizationTtl ?? defaultTtl) * TimeSpan.MicrosecondsPerMinute))).Where(m => m.Until > now)];
+        return
+        [
+            .. rows.Select(r => (r.UserId, r.GroupId, Until: r.LastVerified + ((r.AuthorizationTtl ?? defaultTtl) * TimeSpan.MicrosecondsPerMinute)))
+                .Where(m => m.Until > now),
+        ];
     }
 }

@@ -41,10 +41,10 @@ internal sealed class FederatedLogin(KeystoneStore store, IdentityCache cache, S
         var attributes = assertionPrefix.Length == 0
             ? assertion.Attributes
             : assertion.Attributes.Where(a => a.Key.StartsWith(assertionPrefix, StringComparison.Ordinal)).ToDictionary();
-        var mapped = MappingRules.Parse(rules.RootElement).Apply(attributes);
+        var mapped = MappingRules.Parse(rules.RootElement, mapping.SchemaVersion).Apply(attributes);
         return mapped.User.IsLocal
             ? new(await LocalUserAsync(mapped.User, cancellationToken), null)
-            : await EphemeralUserAsync(provider.Row, protocol, mapping.Id, mapped, assertion.RemoteUser, cancellationToken);
+            : await EphemeralUserAsync(provider.Row, protocol, mapping, mapped, assertion.RemoteUser, cancellationToken);
     }
 
     /// <summary>The attribute in which a protocol's assertions name their provider; null where nothing says so.</summary>
@@ -91,7 +91,7 @@ internal sealed class FederatedLogin(KeystoneStore store, IdentityCache cache, S
     }
 
     private async Task<FederatedSubject> EphemeralUserAsync(
-        IdentityProviderRow provider, string protocol, string mappingId, MappedIdentity mapped, string? remoteUser, CancellationToken cancellationToken)
+        IdentityProviderRow provider, string protocol, MappingRow mapping, MappedIdentity mapped, string? remoteUser, CancellationToken cancellationToken)
     {
         var name = mapped.User.Name ?? remoteUser ?? mapped.User.Id ?? throw CloudException.Unauthorized(
             "Could not map user while setting ephemeral user identity. Either mapping rules must specify user id/name or REMOTE_USER environment variable must be set.");
@@ -101,9 +101,15 @@ internal sealed class FederatedLogin(KeystoneStore store, IdentityCache cache, S
             throw CloudException.Unauthorized("The mapping yields a user id or name of more than 255 characters.");
         }
         var ttl = provider.AuthorizationTtl ?? defaultTtl;
+        var domain = await DomainIdAsync(mapping.SchemaVersion == MappingRules.Versions[0] ? null : mapped.User.Domain, provider, cancellationToken);
+        var projects = new List<(MappedProject Project, string DomainId)>();
+        foreach (var project in mapped.Projects)
+        {
+            projects.Add((project, await DomainIdAsync(project.Domain, provider, cancellationToken)));
+        }
         await using (var db = store.Read())
         {
-            var groups = await GroupsAsync(db, mapped, mappingId, cancellationToken);
+            var groups = await GroupsAsync(db, mapped, mapping.Id, cancellationToken);
             var known = await KnownAsync(db, provider.Id, protocol, uniqueId, cancellationToken);
             // Whoever comes again unchanged costs no write.
             if (known is var (row, displayed) && displayed == name && (row.Name == name || !row.IsFederated) && mapped.Projects.Count == 0 && (ttl == 0 || groups.Count == 0))
@@ -114,9 +120,9 @@ internal sealed class FederatedLogin(KeystoneStore store, IdentityCache cache, S
         return await store.WriteAsync(
             async db =>
             {
-                var groups = await GroupsAsync(db, mapped, mappingId, cancellationToken);
-                var user = await ShadowAsync(db, provider, protocol, uniqueId, name, mapped.User.Email, cancellationToken);
-                await GrantAsync(db, provider, user, mapped.Projects, cancellationToken);
+                var groups = await GroupsAsync(db, mapped, mapping.Id, cancellationToken);
+                var user = await ShadowAsync(db, provider.Id, domain, protocol, uniqueId, name, mapped.User.Email, cancellationToken);
+                await GrantAsync(db, provider, user, projects, cancellationToken);
                 if (ttl > 0)
                 {
                     foreach (var group in groups)
@@ -143,9 +149,9 @@ internal sealed class FederatedLogin(KeystoneStore store, IdentityCache cache, S
             : null;
 
     private async Task<string> ShadowAsync(
-        DataConnection db, IdentityProviderRow provider, string protocol, string uniqueId, string name, string? email, CancellationToken cancellationToken)
+        DataConnection db, string idp, string domain, string protocol, string uniqueId, string name, string? email, CancellationToken cancellationToken)
     {
-        if (await KnownAsync(db, provider.Id, protocol, uniqueId, cancellationToken) is var (known, displayed))
+        if (await KnownAsync(db, idp, protocol, uniqueId, cancellationToken) is var (known, displayed))
         {
             // A user of our own whom somebody linked with the provider keeps the name.
             if (known.IsFederated && known.Name != name)
@@ -154,19 +160,19 @@ internal sealed class FederatedLogin(KeystoneStore store, IdentityCache cache, S
             }
             if (displayed != name)
             {
-                await db.FederatedUsers().Where(f => f.IdpId == provider.Id && f.ProtocolId == protocol && f.UniqueId == uniqueId)
+                await db.FederatedUsers().Where(f => f.IdpId == idp && f.ProtocolId == protocol && f.UniqueId == uniqueId)
                     .Set(static f => f.DisplayName, name).UpdateAsync(cancellationToken);
             }
             return known.Id;
         }
-        var id = PublicId(provider.DomainId, uniqueId);
+        var id = PublicId(domain, uniqueId);
         if (!await db.Users().AnyAsync(u => u.Id == id, cancellationToken))
         {
             await db.InsertAsync(
                 new UserRow
                 {
                     Id = id,
-                    DomainId = provider.DomainId,
+                    DomainId = domain,
                     Name = name,
                     NameKey = UserRow.FederatedKeyOf(id),
                     Enabled = true,
@@ -176,7 +182,7 @@ internal sealed class FederatedLogin(KeystoneStore store, IdentityCache cache, S
                 token: cancellationToken);
         }
         await db.InsertAsync(
-            new FederatedUserRow { IdpId = provider.Id, ProtocolId = protocol, UniqueId = uniqueId, UserId = id, DisplayName = name }, token: cancellationToken);
+            new FederatedUserRow { IdpId = idp, ProtocolId = protocol, UniqueId = uniqueId, UserId = id, DisplayName = name }, token: cancellationToken);
         return id;
     }
 
@@ -205,10 +211,20 @@ internal sealed class FederatedLogin(KeystoneStore store, IdentityCache cache, S
         return [.. found.Distinct().Order(StringComparer.Ordinal)];
     }
 
-    /// <summary>Makes the projects that the mapping names, in the provider's domain, and gives the user their roles.</summary>
-    private static async Task GrantAsync(DataConnection db, IdentityProviderRow provider, string user, IReadOnlyList<MappedProject> projects, CancellationToken cancellationToken)
+    /// <summary>The domain of a user or project that a mapping names; the provider's where it names none.</summary>
+    private async Task<string> DomainIdAsync(MappedDomain? domain, IdentityProviderRow provider, CancellationToken cancellationToken)
     {
-        foreach (var project in projects)
+        var snapshot = cache.Current;
+        return domain is null ? provider.DomainId
+            : (domain.Id is { } id ? await snapshot.DomainAsync(id, cancellationToken) : await snapshot.ProjectByNameAsync("", domain.Name ?? "", cancellationToken))?.Id
+                ?? throw CloudException.Unauthorized($"The mapping names the domain {domain.Id ?? domain.Name}, which does not exist.");
+    }
+
+    /// <summary>Makes the projects that the mapping names, and gives the user their roles.</summary>
+    private static async Task GrantAsync(
+        DataConnection db, IdentityProviderRow provider, string user, IReadOnlyList<(MappedProject Project, string DomainId)> projects, CancellationToken cancellationToken)
+    {
+        foreach (var (project, domainId) in projects)
         {
             var roles = new List<string>();
             foreach (var name in project.Roles)
@@ -221,7 +237,7 @@ internal sealed class FederatedLogin(KeystoneStore store, IdentityCache cache, S
                         : CloudException.Forbidden($"role: {name} must be within the same domain as the identity provider: {provider.Id}.")));
             }
             var nameKey = Names.Key(project.Name);
-            var id = await db.Projects().Where(p => p.DomainId == provider.DomainId && p.NameKey == nameKey).Select(static p => p.Id).FirstOrDefaultAsync(cancellationToken);
+            var id = await db.Projects().Where(p => p.DomainId == domainId && p.NameKey == nameKey).Select(static p => p.Id).FirstOrDefaultAsync(cancellationToken);
             if (id is null)
             {
                 id = Names.NewId();
@@ -231,8 +247,8 @@ internal sealed class FederatedLogin(KeystoneStore store, IdentityCache cache, S
                         Id = id,
                         Name = project.Name,
                         NameKey = nameKey,
-                        DomainId = provider.DomainId,
-                        ParentId = provider.DomainId,
+                        DomainId = domainId,
+                        ParentId = domainId,
                         IsDomain = false,
                         Enabled = true,
                         Description = "",

@@ -62,6 +62,10 @@ internal sealed record MappingRow
     /// <summary>A JSON array.</summary>
     [Column("rules")]
     public required string Rules { get; init; }
+
+    /// <summary>One of <see cref="MappingRules.Versions"/>.</summary>
+    [Column("schema_version")]
+    public required string SchemaVersion { get; init; }
 }
 
 [Table("service_providers")]

@@ -16,7 +16,8 @@ internal sealed class MappingRoutes(KeystoneStore store, Answers answers)
     private const string Member = "mapping";
 
     // The rules' own language is checked by MappingRules, whose messages name the rule that is wrong.
-    private static readonly JsonSchema Body = Schemas.Envelope(Member, JsonSchema.Object(true, ("rules!", new JsonSchema { Types = ["array"], MinItems = 1 })));
+    private static readonly JsonSchema Body = Schemas.Envelope(Member, JsonSchema.Object(
+        true, ("rules!", new JsonSchema { Types = ["array"], MinItems = 1 }), ("schema_version", JsonSchema.OneOfTexts(MappingRules.Versions))));
 
     public void Map(ApiRoutes routes)
     {
@@ -39,15 +40,17 @@ internal sealed class MappingRoutes(KeystoneStore store, Answers answers)
         json.WriteString("id", mapping.Id);
         json.WritePropertyName("rules");
         json.WriteRawValue(mapping.Rules, skipInputValidation: true);
+        json.WriteString("schema_version", mapping.SchemaVersion);
         json.WriteSelfLink($"{root}/OS-FEDERATION/mappings/{mapping.Id.Escaped()}");
         json.WriteEndObject();
     }
 
-    private static MappingRow RowOf(string id, JsonElement body)
+    private static MappingRow RowOf(string id, JsonElement body, string version)
     {
         var rules = body.GetProperty("rules");
-        _ = MappingRules.Parse(rules);
-        return new() { Id = id, Rules = rules.GetRawText() };
+        version = body.Text("schema_version") ?? version;
+        _ = MappingRules.Parse(rules, version);
+        return new() { Id = id, Rules = rules.GetRawText(), SchemaVersion = version };
     }
 
     private async Task ListAsync(ApiContext context)
@@ -67,7 +70,7 @@ internal sealed class MappingRoutes(KeystoneStore store, Answers answers)
     private async Task CreateAsync(ApiContext context)
     {
         context.Enforce(PolicyTarget.Empty);
-        var row = RowOf(Ids.Checked(context.Route("mapping_id"), Member), (await context.ReadJsonAsync()).GetProperty(Member));
+        var row = RowOf(Ids.Checked(context.Route("mapping_id"), Member), (await context.ReadJsonAsync()).GetProperty(Member), MappingRules.Versions[0]);
         await store.WriteAsync(
             async db =>
             {
@@ -84,12 +87,14 @@ internal sealed class MappingRoutes(KeystoneStore store, Answers answers)
     private async Task UpdateAsync(ApiContext context)
     {
         context.Enforce(PolicyTarget.Empty);
-        var row = RowOf(context.Route("mapping_id"), (await context.ReadJsonAsync()).GetProperty(Member));
-        await store.WriteAsync(
+        var body = (await context.ReadJsonAsync()).GetProperty(Member);
+        var row = await store.WriteAsync(
             async db =>
             {
-                _ = await GetAsync(db, row.Id, context.Aborted);
-                await db.UpdateAsync(row, token: context.Aborted);
+                var before = await GetAsync(db, context.Route("mapping_id"), context.Aborted);
+                var after = RowOf(before.Id, body, before.SchemaVersion);
+                await db.UpdateAsync(after, token: context.Aborted);
+                return after;
             },
             context.Aborted);
         await answers.MemberAsync(context, 200, Member, row, Write);

@@ -14,18 +14,24 @@ internal sealed record MappedPerson(bool IsLocal, string? Id, string? Name, stri
 
 internal sealed record MappedGroup(string Name, MappedDomain Domain);
 
-internal sealed record MappedProject(string Name, IReadOnlyList<string> Roles);
+/// <param name="Domain">Null for the provider's.</param>
+internal sealed record MappedProject(string Name, IReadOnlyList<string> Roles, MappedDomain? Domain);
 
 /// <summary>What the rules make of an assertion.</summary>
+/// <param name="User">Only a local one's domain counts, unless the rules are of version 2.0.</param>
 internal sealed record MappedIdentity(
     MappedPerson User, IReadOnlyList<string> GroupIds, IReadOnlyList<MappedGroup> GroupNames, IReadOnlyList<MappedProject> Projects);
 
 /// <summary>
 /// The mapping language (Keystone's administrator guide, "Mapping Combinations"): each rule has <c>remote</c> conditions on the assertion, and
-/// <c>local</c> values in which <c>{0}</c>, <c>{1}</c> … stand for what the conditions picked. All rules that match count.
+/// <c>local</c> values in which <c>{0}</c>, <c>{1}</c> … stand for what the conditions picked. All rules that match count. In version 2.0 the domains
+/// of users and projects count, and a local part's <c>domain</c> is their default.
 /// </summary>
 internal sealed class MappingRules
 {
+    /// <summary>The versions of the language; the first is the default.</summary>
+    public static readonly string[] Versions = ["1.0", "2.0"];
+
     /// <summary>Patterns come from administrators, what they are tried on from providers.</summary>
     private static readonly TimeSpan PatternLimit = TimeSpan.FromMilliseconds(250);
 
@@ -46,14 +52,15 @@ internal sealed class MappingRules
     private sealed record Local(
         MappedPerson? User, string? GroupId, MappedGroup? Group, string? Groups, string? GroupIds, MappedDomain? Domain, IReadOnlyList<MappedProject>? Projects);
 
+    /// <param name="version">One of <see cref="Versions"/>.</param>
     /// <exception cref="CloudException">The rules are not of the language (400); the message says which and why.</exception>
-    public static MappingRules Parse(JsonElement rules)
+    public static MappingRules Parse(JsonElement rules, string version)
     {
         if (rules.ValueKind != JsonValueKind.Array || rules.GetArrayLength() == 0)
         {
             throw Wrong("rules", "it must be a list with at least one rule");
         }
-        return new([.. rules.EnumerateArray().Select(static (rule, i) => ParseRule(rule, $"rules[{i}]"))]);
+        return new([.. rules.EnumerateArray().Select((rule, i) => ParseRule(rule, version != Versions[0], $"rules[{i}]"))]);
     }
 
     /// <param name="assertion">Values by the attribute's name.</param>
@@ -103,7 +110,7 @@ internal sealed class MappingRules
                 }
                 if (local.Projects is not null)
                 {
-                    projects = [.. local.Projects.Select(p => new MappedProject(Fill(p.Name, picked)!, [.. p.Roles.Select(r => Fill(r, picked)!)]))];
+                    projects = [.. local.Projects.Select(p => new MappedProject(Fill(p.Name, picked)!, [.. p.Roles.Select(r => Fill(r, picked)!)], Fill(p.Domain, picked)))];
                 }
             }
         }
@@ -209,7 +216,7 @@ internal sealed class MappingRules
         ? picked[index]
         : throw CloudException.Unauthorized("A local section of the mapping refers to a remote match that doesn't exist (e.g. {0} in a local section).");
 
-    private static Rule ParseRule(JsonElement rule, string where)
+    private static Rule ParseRule(JsonElement rule, bool hasDomains, string where)
     {
         Allow(rule, where, "local", "remote");
         var local = Required(rule, "local", JsonValueKind.Array, where);
@@ -220,7 +227,7 @@ internal sealed class MappingRules
         }
         return new(
             [.. remote.EnumerateArray().Select((item, i) => ParseRemote(item, $"{where}.remote[{i}]"))],
-            [.. local.EnumerateArray().Select((item, i) => ParseLocal(item, $"{where}.local[{i}]"))]);
+            [.. local.EnumerateArray().Select((item, i) => ParseLocal(item, hasDomains, $"{where}.local[{i}]"))]);
     }
 
     private static Remote ParseRemote(JsonElement remote, string where)
@@ -255,9 +262,11 @@ internal sealed class MappingRules
         }
     }
 
-    private static Local ParseLocal(JsonElement local, string where)
+    private static Local ParseLocal(JsonElement local, bool hasDomains, string where)
     {
         Allow(local, where, "user", "projects", "group", "groups", "group_ids", "domain");
+        var domain = local.TryGetProperty("domain", out var named) ? DomainOf(named, $"{where}.domain") : null;
+        var fallback = hasDomains ? domain : null;
         MappedPerson? user = null;
         if (local.TryGetProperty("user", out var person))
         {
@@ -272,7 +281,7 @@ internal sealed class MappingRules
                 TextOf(person, "id", $"{where}.user"),
                 TextOf(person, "name", $"{where}.user"),
                 TextOf(person, "email", $"{where}.user"),
-                person.TryGetProperty("domain", out var of) ? DomainOf(of, $"{where}.user.domain") : null);
+                person.TryGetProperty("domain", out var of) ? DomainOf(of, $"{where}.user.domain") : fallback);
         }
         string? groupId = null;
         MappedGroup? group = null;
@@ -296,11 +305,11 @@ internal sealed class MappingRules
             group,
             TextOf(local, "groups", where),
             TextOf(local, "group_ids", where),
-            local.TryGetProperty("domain", out var domain) ? DomainOf(domain, $"{where}.domain") : null,
-            local.TryGetProperty("projects", out var projects) ? ParseProjects(projects, $"{where}.projects") : null);
+            domain,
+            local.TryGetProperty("projects", out var projects) ? ParseProjects(projects, hasDomains, fallback, $"{where}.projects") : null);
     }
 
-    private static List<MappedProject> ParseProjects(JsonElement projects, string where)
+    private static List<MappedProject> ParseProjects(JsonElement projects, bool hasDomains, MappedDomain? fallback, string where)
     {
         if (projects.ValueKind != JsonValueKind.Array)
         {
@@ -309,10 +318,11 @@ internal sealed class MappingRules
         var parsed = new List<MappedProject>();
         foreach (var project in projects.EnumerateArray())
         {
-            Allow(project, where, "name", "roles");
+            Allow(project, where, ["name", "roles", .. hasDomains ? new[] { "domain" } : []]);
             parsed.Add(new(
                 Required(project, "name", JsonValueKind.String, where).GetString()!,
-                [.. Required(project, "roles", JsonValueKind.Array, where).EnumerateArray().Select(role => TextOf(role, "name", $"{where}.roles") ?? throw Wrong($"{where}.roles", "a role needs a name"))]));
+                [.. Required(project, "roles", JsonValueKind.Array, where).EnumerateArray().Select(role => TextOf(role, "name", $"{where}.roles") ?? throw Wrong($"{where}.roles", "a role needs a name"))],
+                project.TryGetProperty("domain", out var domain) ? DomainOf(domain, $"{where}.domain") : fallback));
         }
         return parsed;
     }

@@ -17,7 +17,7 @@ using SharpStack.Keystone.Users;
 namespace SharpStack.Keystone.Groups;
 
 internal sealed class GroupRoutes(
-    KeystoneStore store, IdentityCache cache, UserRoutes users, DirectoryIdentities directories, Answers answers, ServiceConfig config)
+    KeystoneStore store, IdentityCache cache, UserRoutes users, DirectoryIdentities directories, FederatedGroups federated, Answers answers, ServiceConfig config)
 {
     private static readonly FrozenSet<string> Columns = FrozenSet.ToFrozenSet(["id", "name", "domain_id", "description", "links"]);
 
@@ -235,7 +235,8 @@ internal sealed class GroupRoutes(
             await directories.UsersInGroupAsync(group, context.Aborted);
         }
         await using var db = store.Read();
-        if (!await db.Memberships().AnyAsync(m => m.GroupId == group.Id && m.UserId == user.Id, context.Aborted))
+        if (!await db.Memberships().AnyAsync(m => m.GroupId == group.Id && m.UserId == user.Id, context.Aborted)
+            && !(await federated.ExpiriesAsync(db, user.Id, context.Aborted)).ContainsKey(group.Id))
         {
             throw NotMember(group, user);
         }

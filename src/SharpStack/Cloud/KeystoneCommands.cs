@@ -20,7 +20,7 @@ internal static class KeystoneCommands
         "keystone bootstrap --bootstrap-password WORD [--bootstrap-public-url URL] ... | keystone register USER=TYPE=URL... [--region NAME] | keystone db-sync [--check]\n"
         + "  keystone fernet-setup | fernet-rotate | credential-setup | credential-rotate | credential-migrate | create-jws-keypair [--force]   [--keystone-user USER] [--keystone-group GROUP]\n"
         + "  keystone doctor | keystone token explain [TOKEN]   [--data DIR | --config-file FILE | --config-dir DIR]\n"
-        + "  keystone mapping-test --rules FILE --input FILE [--prefix TEXT]";
+        + "  keystone mapping-test --rules FILE --input FILE [--prefix TEXT] [--mapping-schema-version VERSION]";
 
     private const string User = "--keystone-user";
     private const string Group = "--keystone-group";
@@ -37,7 +37,7 @@ internal static class KeystoneCommands
     {
         if (words.Count > 0 && words[0] is ("mapping-test" or "mapping_engine"))
         {
-            await TestMappingAsync(Arguments.Parse([.. words.Skip(1)], ["--rules", "--input", "--prefix"], []), cancellationToken);
+            await TestMappingAsync(Arguments.Parse([.. words.Skip(1)], ["--rules", "--input", "--prefix", "--mapping-schema-version"], []), cancellationToken);
             return;
         }
 
@@ -170,7 +170,7 @@ internal static class KeystoneCommands
         }
 
         Console.Out.WriteLine(MappingTest.Run(
-            await File.ReadAllTextAsync(rules, cancellationToken), await File.ReadAllTextAsync(input, cancellationToken), arguments.Value("--prefix") ?? ""));
+            await File.ReadAllTextAsync(rules, cancellationToken), await File.ReadAllTextAsync(input, cancellationToken), arguments.Value("--prefix") ?? "", arguments.Value("--mapping-schema-version")));
     }
 
     /// <summary>Makes an empty cloud usable: the administrator, the services' own users, the catalogue. A second time it mends what is missing or has moved.</summary>

@@ -69,7 +69,7 @@ public class MappingRulesTests
     [Fact]
     public void Groups_in_JSON_bring_their_own_domains()
     {
-        var mapped = MappingRules.Parse(Json("""[{"local": [{"groups": "{0}"}], "remote": [{"type": "openstack_groups"}]}]""")).Apply(new Dictionary<string, IReadOnlyList<string>>
+        var mapped = MappingRules.Parse(Json("""[{"local": [{"groups": "{0}"}], "remote": [{"type": "openstack_groups"}]}]"""), "1.0").Apply(new Dictionary<string, IReadOnlyList<string>>
         {
             ["openstack_groups"] = ["""JSON:{"name":"group1","domain":{"name":"Default"}}""", """JSON:{"name":"group2","domain":{"id":"d"}}"""],
         });
@@ -88,9 +88,22 @@ public class MappingRulesTests
     }
 
     [Fact]
+    public void In_version_2_projects_have_domains_and_one_domain_may_be_that_of_users_and_projects()
+    {
+        var mapped = Apply("""
+            [{"local": [{"domain": {"name": "Users"}, "user": {"name": "{0}"},
+                         "projects": [{"name": "own", "roles": [{"name": "member"}]}, {"name": "shared", "roles": [{"name": "reader"}], "domain": {"id": "d"}}]}],
+              "remote": [{"type": "UserName"}]}]
+            """, "2.0");
+
+        Assert.Equal(new MappedDomain(null, "Users"), mapped.User.Domain);
+        Assert.Equal([new(null, "Users"), new MappedDomain("d", null)], mapped.Projects.Select(static p => p.Domain!));
+    }
+
+    [Fact]
     public void A_value_with_a_separator_in_it_stays_one_value()
     {
-        var mapped = MappingRules.Parse(Json("""[{"local": [{"groups": "{0}", "domain": {"id": "default"}}], "remote": [{"type": "groups"}]}]"""))
+        var mapped = MappingRules.Parse(Json("""[{"local": [{"groups": "{0}", "domain": {"id": "default"}}], "remote": [{"type": "groups"}]}]"""), "1.0")
             .Apply(new Dictionary<string, IReadOnlyList<string>> { ["groups"] = ["guests;admins", "['admins']"] });
 
         Assert.Equal(["guests;admins", "['admins']"], mapped.GroupNames.Select(g => g.Name));
@@ -108,9 +121,10 @@ public class MappingRulesTests
     [InlineData("""[{"local": [], "remote": [{"type": "x", "any_one_of": ["("], "regex": true}]}]""", "no regular expression")]
     [InlineData("""[{"local": [], "remote": [{"any_one_of": ["x"]}]}]""", "'type'")]
     [InlineData("""[{"local": [{"projects": [{"name": "p"}]}], "remote": [{"type": "x"}]}]""", "roles")]
+    [InlineData("""[{"local": [{"projects": [{"name": "p", "roles": [], "domain": {"id": "d"}}]}], "remote": [{"type": "x"}]}]""", "'domain' is not one of")]
     public void Rules_that_are_not_of_the_language_are_refused_with_their_place(string rules, string reason)
     {
-        var failure = Assert.Throws<CloudException>(() => MappingRules.Parse(Json(rules)));
+        var failure = Assert.Throws<CloudException>(() => MappingRules.Parse(Json(rules), "1.0"));
 
         Assert.Equal(ErrorKind.BadRequest, failure.Kind);
         Assert.Contains(reason, failure.Message, StringComparison.Ordinal);
@@ -124,7 +138,7 @@ public class MappingRulesTests
         Assert.Equal(ErrorKind.Unauthorized, failure.Kind);
     }
 
-    private static MappedIdentity Apply(string rules) => MappingRules.Parse(Json(rules)).Apply(Assertion);
+    private static MappedIdentity Apply(string rules, string version = "1.0") => MappingRules.Parse(Json(rules), version).Apply(Assertion);
 
     private static JsonElement Json(string text)
     {

@@ -72,6 +72,30 @@ public class OpenIdConnectTests
     }
 
     [Fact]
+    public async Task Version_2_of_a_mapping_has_users_and_projects_in_the_domains_that_it_names()
+    {
+        await using var provider = await OpenIddictServer.StartAsync();
+        await using var cloud = await StartAsync(provider);
+        var customers = await cloud.CreateAsync("domains", "domain", """{"name": "customers"}""");
+        const string rules = """
+            "rules": [{"local": [{"domain": {"name": "customers"}, "user": {"name": "{0}"}, "projects": [{"name": "home of {0}", "roles": [{"name": "member"}]}]}],
+                       "remote": [{"type": "OIDC-preferred_username"}]}]
+            """;
+        const string mapping = "/v3/OS-FEDERATION/mappings/acme-mapping";
+
+        (await cloud.Admin.PatchAsync(mapping, $$"""{"mapping": { {{rules}}, "schema_version": "3.0"} }""")).Expect(400);
+        (await cloud.Admin.PatchAsync(mapping, $$"""{"mapping": { {{rules}}, "schema_version": "2.0"} }""")).Expect(200);
+        Assert.Equal("2.0", (await cloud.Admin.PatchAsync(mapping, $$"""{"mapping": { {{rules}} } }""")).Expect(200).Json.GetProperty("mapping").GetProperty("schema_version").GetString());
+        var answer = (await BearerAsync(cloud, await provider.AccessTokenAsync())).Expect(201);
+
+        Assert.Equal(customers, answer.Json.GetProperty("token").GetProperty("user").GetProperty("domain").GetProperty("id").GetString());
+        using var bob = cloud.Client(IdentityCloud.TokenOf(answer));
+        Assert.Equal([customers], (await bob.GetAsync("/v3/auth/projects")).Expect(200).Json.GetProperty("projects").Texts("domain_id"));
+        (await cloud.Admin.PatchAsync(mapping, $$"""{"mapping": { {{rules.Replace("customers", "nowhere", StringComparison.Ordinal)}} } }""")).Expect(200);
+        (await BearerAsync(cloud, await provider.AccessTokenAsync())).Expect(401);
+    }
+
+    [Fact]
     public async Task An_opaque_token_is_looked_up_at_its_provider()
     {
         await using var provider = await OpenIddictServer.StartAsync(opaque: true);
@@ -236,11 +260,24 @@ public class OpenIdConnectTests
         Assert.Null(groups[lasting]);
         Assert.Equal(time.GetUtcNow().AddMinutes(5).UtcDateTime, DateTime.Parse(groups[group]!, null, System.Globalization.DateTimeStyles.AssumeUniversal | System.Globalization.DateTimeStyles.AdjustToUniversal), TimeSpan.FromMilliseconds(1));
         Assert.Equal([project], (await cloud.Admin.GetAsync($"/v3/users/{id}/projects")).Expect(200).Json.GetProperty("projects").Texts("id"));
+        (await cloud.Admin.HeadAsync($"/v3/groups/{group}/users/{id}")).Expect(204);
+        foreach (var filter in (string[])[$"user.id={id}", $"scope.project.id={project}"])
+        {
+            var held = (await cloud.Admin.GetAsync($"/v3/role_assignments?effective&include_names&{filter}")).Expect(200).Json.GetProperty("role_assignments");
+            Assert.Equal(
+                [("member", id, group), ("reader", id, group)],
+                held.EnumerateArray().Select(static a => (
+                    a.GetProperty("role").GetProperty("name").GetString(),
+                    a.GetProperty("user").GetProperty("id").GetString(),
+                    a.GetProperty("links").GetProperty("membership").GetString()!.Split('/')[^3])).Order());
+        }
 
         time.Advance(TimeSpan.FromMinutes(6));
 
         Assert.Equal([lasting], (await cloud.Admin.GetAsync($"/v3/users/{id}/groups")).Expect(200).Json.GetProperty("groups").Texts("id"));
         Assert.Empty((await cloud.Admin.GetAsync($"/v3/users/{id}/projects")).Expect(200).Json.GetProperty("projects").EnumerateArray());
+        (await cloud.Admin.HeadAsync($"/v3/groups/{group}/users/{id}")).Expect(404);
+        Assert.Empty((await cloud.Admin.GetAsync($"/v3/role_assignments?effective&user.id={id}")).Expect(200).Json.GetProperty("role_assignments").EnumerateArray());
     }
 
     private static Task<IdentityCloud> StartAsync(OpenIddictServer provider, string rules = Rules, params (string Name, string Value)[] options) => StartAsync(null, provider, rules, options);
