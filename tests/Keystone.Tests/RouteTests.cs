@@ -23,7 +23,7 @@ public partial class RouteTests
             // Logins by what others vouch for, and what is told to providers.
             "/v3/OS-FEDERATION/identity_providers/{idp_id}/protocols/{protocol_id}/auth", "/v3/OS-FEDERATION/saml2/metadata", "/v3/auth/OS-FEDERATION/saml2",
             "/v3/auth/OS-FEDERATION/saml2/ecp", "/v3/auth/OS-FEDERATION/websso/{protocol_id}", "/v3/auth/OS-FEDERATION/identity_providers/{idp_id}/protocols/{protocol_id}/websso",
-            "/v3/auth/OS-FEDERATION/oidc/callback", "/v3/auth/OS-FEDERATION/saml2/acs", "/v3/auth/OS-FEDERATION/saml2/sp/{idp_id}/ecp", "/v3/auth/OS-FEDERATION/saml2/sp/{idp_id}/metadata",
+            "/v3/auth/OS-FEDERATION/oidc/callback", "/v3/auth/OS-FEDERATION/saml2/acs", "/v3/auth/OS-FEDERATION/saml2/sp/{idp_id}/ecp", "/v3/auth/OS-FEDERATION/saml2/sp/{idp_id}/metadata", "/Shibboleth.sso/SAML2/ECP",
         ];
 
         foreach (var route in cloud.Cloud.Host.Routes["keystone"].All)

@@ -37,6 +37,9 @@ internal sealed class FederationRoutes(
     private const string AssertionConsumer = "/auth/OS-FEDERATION/saml2/acs";
     private const long LargestForm = 1 << 20;
 
+    /// <summary>Where Apache's mod_shib takes assertions; other clouds know a cloud that stood behind one by it.</summary>
+    private const string Shibboleth = "/Shibboleth.sso/SAML2/ECP";
+
     private static readonly JsonSchema SamlBody = Schemas.Envelope("auth", JsonSchema.Object(
         false,
         ("identity!", JsonSchema.Object(false, ("token!", JsonSchema.Object(false, ("id!", Schemas.Text))), ("methods", new JsonSchema { Types = ["array"] }))),
@@ -58,6 +61,7 @@ internal sealed class FederationRoutes(
         routes.Get("/v3" + Callback, EndOpenIdAsync).Public();
         routes.Post("/v3" + AssertionConsumer, EndSamlAsync).Public();
         routes.Post("/v3/auth/OS-FEDERATION/saml2/sp/{idp_id}/ecp", ReceiveAsync).Public();
+        routes.Post(Shibboleth, ReceiveFromAnyAsync).Public();
         routes.Get("/v3/auth/OS-FEDERATION/saml2/sp/{idp_id}/metadata", ServiceMetadataAsync).Public();
         routes.Get("/v3/OS-FEDERATION/saml2/metadata", MetadataAsync).Public();
         routes.Head("/v3/OS-FEDERATION/saml2/metadata", MetadataAsync).Public();
@@ -217,7 +221,28 @@ internal sealed class FederationRoutes(
     private async Task ReceiveAsync(ApiContext context)
     {
         var idp = context.Route("idp_id");
-        var provider = providers.Saml(idp) ?? throw CloudException.NotFound($"There is no [saml2_{idp}] in the configuration.");
+        var provider = Saml(idp);
+        var (response, relayState) = await EnvelopeAsync(context);
+        await EnterAsync(context, idp, provider, response, relayState, Receiver(answers.Root(context), idp));
+    }
+
+    /// <summary>The same at the one address for all providers: the assertion's issuer says whose it is, which the provider's key then has to prove.</summary>
+    private async Task ReceiveFromAnyAsync(ApiContext context)
+    {
+        var (response, relayState) = await EnvelopeAsync(context);
+        var issuer = response.Child(SamlNames.Assertion, "Assertion")?.Child(SamlNames.Assertion, "Issuer")?.InnerText.Trim();
+        string idp;
+        await using (var db = store.Read())
+        {
+            idp = await db.RemoteIds().Where(r => r.RemoteId == issuer).Select(static r => r.IdpId).FirstOrDefaultAsync(context.Aborted)
+                ?? throw CloudException.Unauthorized("No identity provider has the SAML assertion's issuer as a remote id.");
+        }
+        await EnterAsync(context, idp, Saml(idp), response, relayState, answers.Root(context)[..^"/v3".Length] + Shibboleth);
+    }
+
+    /// <summary>The response in the envelope that a client brings, and the state that goes with it.</summary>
+    private static async Task<(XmlElement Response, string? RelayState)> EnvelopeAsync(ApiContext context)
+    {
         if (context.Http.Request.ContentLength is null or > LargestForm)
         {
             throw CloudException.BadRequest("The envelope must have a length, of a mebibyte at most.");
@@ -229,10 +254,14 @@ internal sealed class FederationRoutes(
         var (response, relayState) = envelope is { NamespaceURI: SamlNames.Soap, LocalName: "Envelope" }
             ? (envelope.Child(SamlNames.Soap, "Body")?.Child(SamlNames.Protocol, "Response"), envelope.Child(SamlNames.Soap, "Header")?.Child(SamlNames.Ecp, "RelayState")?.InnerText.Trim())
             : (envelope, null);
+        return (response ?? throw CloudException.BadRequest("The envelope holds no SAML response."), relayState);
+    }
+
+    private async Task EnterAsync(ApiContext context, string idp, SamlProvider provider, XmlElement response, string? relayState, string receiver)
+    {
         var root = answers.Root(context);
         var begun = relayState is not null && cookies.Open(relayState) is { Origin.Length: 0 } state && state.IdpId == idp ? state : null;
-        var assertion = provider.Verify(
-            response ?? throw CloudException.BadRequest("The envelope holds no SAML response."), Receiver(root, idp), OwnEntityId(provider, root, idp), begun?.Nonce);
+        var assertion = provider.Verify(response, receiver, OwnEntityId(provider, root, idp), begun?.Nonce);
         cookies.Remember(context.Http, new(idp, assertion.Attributes.ToDictionary(static a => a.Key, static a => a.Value.ToList()), assertion.RemoteUser));
         context.Http.Response.Headers.Location = $"{root}/OS-FEDERATION/identity_providers/{idp.Escaped()}/protocols/{(begun?.ProtocolId ?? await FirstProtocolAsync(idp, context.Aborted)).Escaped()}/auth";
         await context.NoContentAsync(303);
@@ -249,7 +278,7 @@ internal sealed class FederationRoutes(
     private Task ServiceMetadataAsync(ApiContext context)
     {
         var idp = context.Route("idp_id");
-        var provider = providers.Saml(idp) ?? throw CloudException.NotFound($"There is no [saml2_{idp}] in the configuration.");
+        var provider = Saml(idp);
         var root = answers.Root(context);
         var text = new StringBuilder();
         using (var xml = XmlWriter.Create(text, new XmlWriterSettings { Indent = true, OmitXmlDeclaration = true }))
@@ -326,6 +355,8 @@ internal sealed class FederationRoutes(
         var origin = context.Query["origin"] is { Length: > 0 } given ? given : throw CloudException.BadRequest("Request must have an origin query parameter");
         return dashboards.Contains(origin) ? origin : throw CloudException.Unauthorized($"{origin} is not a trusted dashboard host");
     }
+
+    private SamlProvider Saml(string idp) => providers.Saml(idp) ?? throw CloudException.NotFound($"There is no [saml2_{idp}] in the configuration.");
 
     private static string OwnEntityId(SamlProvider provider, string root, string idp) => provider.OwnEntityId ?? $"{root}/auth/OS-FEDERATION/saml2/sp/{idp.Escaped()}/metadata";
 

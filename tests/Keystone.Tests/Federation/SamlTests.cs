@@ -118,8 +118,10 @@ public sealed class SamlTests(SamlProvider provider) : IClassFixture<SamlProvide
         (await PostAsync(cloud, login, login.Response)).Expect(401);
     }
 
-    [Fact]
-    public async Task A_user_of_one_cloud_comes_into_another_by_its_assertion()
+    [Theory]
+    [InlineData("/v3/auth/OS-FEDERATION/saml2/sp/home/ecp")]
+    [InlineData("/Shibboleth.sso/SAML2/ECP")]
+    public async Task A_user_of_one_cloud_comes_into_another_by_its_assertion(string receiver)
     {
         WriteKey(provider.Key);
         await using var home = await IdentityCloud.StartAsync(null,
@@ -133,7 +135,6 @@ public sealed class SamlTests(SamlProvider provider) : IClassFixture<SamlProvide
         await away.AddProviderAsync(
             "home", "saml2", """[{"local": [{"user": {"name": "{0} at {1}"}}, {"groups": "{2}"}], "remote": [{"type": "openstack_user"}, {"type": "openstack_project"}, {"type": "openstack_groups"}]}]""", "https://home.test/idp");
         var (awayGroup, _) = await away.AddGroupAsync("travellers", "reader");
-        const string receiver = "/v3/auth/OS-FEDERATION/saml2/sp/home/ecp";
         (await home.Admin.PutAsync(
             "/v3/OS-FEDERATION/service_providers/away",
             $$"""{"service_provider": {"enabled": true, "auth_url": "http://keystone.local/v3/OS-FEDERATION/identity_providers/home/protocols/saml2/auth", "sp_url": "http://keystone.local{{receiver}}"} }""")).Expect(201);
@@ -156,6 +157,7 @@ public sealed class SamlTests(SamlProvider provider) : IClassFixture<SamlProvide
         Assert.EndsWith("/v3/OS-FEDERATION/identity_providers/home/protocols/saml2/auth", received.Headers.Location!.OriginalString, StringComparison.Ordinal);
         (await traveller.SendAsync(HttpMethod.Post, receiver, vouched.Text, "application/vnd.paos+xml")).Expect(401);
         (await traveller.SendAsync(HttpMethod.Post, receiver, vouched.Text.Replace("alice", "admin", StringComparison.Ordinal), "application/vnd.paos+xml")).Expect(401);
+        (await traveller.SendAsync(HttpMethod.Post, receiver, vouched.Text.Replace("https://home.test/idp", "https://none.test/idp", StringComparison.Ordinal), "application/vnd.paos+xml")).Expect(401);
     }
 
     [Fact]
