@@ -202,6 +202,19 @@ public class ApplicationCredentialTests
     }
 
     [Fact]
+    public async Task Which_roles_make_a_token_a_services_is_configured()
+    {
+        await using var cloud = await IdentityCloud.StartAsync(null, ("keystone_authtoken", "service_token_roles", "carrier,porter"));
+        var alice = await cloud.PersonAsync("alice", "member");
+        await cloud.CreateAsync("roles", "role", """{"name": "porter"}""");
+        var (porter, service) = (await cloud.PersonAsync("porter", "porter"), await cloud.PersonAsync("service", "service"));
+        using var client = cloud.Client(await TokenAsync(cloud, alice, """{"name": "one", "access_rules": [{"service": "identity", "method": "GET", "path": "/v3/users/*/projects"}]}"""));
+
+        (await client.SendAsync(HttpMethod.Get, "/v3/auth/projects", headers: ("X-Service-Token", service.Token))).Expect(401);
+        (await client.SendAsync(HttpMethod.Get, "/v3/auth/projects", headers: ("X-Service-Token", porter.Token))).Expect(200);
+    }
+
+    [Fact]
     public async Task With_a_services_token_beside_it_an_expired_token_still_counts()
     {
         var time = new FakeTimeProvider(DateTimeOffset.Parse("2026-05-01T10:00:00Z"));

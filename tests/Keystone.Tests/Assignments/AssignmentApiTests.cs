@@ -100,6 +100,50 @@ public class AssignmentApiTests
             [.. (await cloud.Admin.GetAsync($"/v3/role_assignments?{query}")).Expect(200).Json.GetProperty("role_assignments").EnumerateArray()];
     }
 
+    [Fact]
+    public async Task Effective_assignments_are_filtered_by_what_comes_out()
+    {
+        await using var cloud = await IdentityCloud.StartAsync();
+        var (user, other) = (await cloud.CreateUserAsync("heir"), await cloud.CreateUserAsync("other"));
+        var group = await cloud.CreateAsync("groups", "group", """{"name": "crew"}""");
+        (await cloud.Admin.PutAsync($"/v3/groups/{group}/users/{user}")).Expect(204);
+        var top = await cloud.CreateProjectAsync("top");
+        var below = await cloud.CreateAsync("projects", "project", $$"""{"name": "below", "parent_id": "{{top}}" }""");
+        var (member, reader) = (await cloud.IdOfAsync("roles", "member"), await cloud.IdOfAsync("roles", "reader"));
+        foreach (var grant in (string[])
+        [
+            $"OS-INHERIT/projects/{top}/groups/{group}/roles/{member}/inherited_to_projects", $"domains/default/users/{user}/roles/{reader}", $"system/users/{user}/roles/{reader}",
+            $"projects/{below}/users/{other}/roles/{reader}",
+        ])
+        {
+            (await cloud.Admin.PutAsync($"/v3/{grant}")).Expect(204);
+        }
+
+        // As granted the inherited role is on the upper project, and comes out on the lower one with what it implies.
+        Assert.Equal(["crew member top inherited"], await ListAsync($"scope.project.id={top}"));
+        Assert.Equal(["crew member top inherited"], await ListAsync("scope.OS-INHERIT:inherited_to=projects"));
+        Assert.Empty(await ListAsync($"scope.project.id={top}&effective"));
+        Assert.Equal(["heir member below inherited", "heir reader below inherited", "other reader below"], await ListAsync($"scope.project.id={below}&effective"));
+        Assert.Equal(["heir member below inherited", "heir reader below inherited", "other reader below"], await ListAsync($"scope.project.id={top}&include_subtree&effective"));
+        Assert.Equal(["heir member below inherited", "heir reader below inherited"], await ListAsync($"scope.project.id={below}&effective&scope.OS-INHERIT:inherited_to=projects"));
+        Assert.Equal(["heir reader below inherited"], await ListAsync($"scope.project.id={below}&user.id={user}&role.id={reader}&effective"));
+        Assert.Equal(["heir reader Default"], await ListAsync($"scope.domain.id=default&user.id={user}&effective"));
+        Assert.Equal(["heir reader system"], await ListAsync($"scope.system=all&user.id={user}&effective"));
+        Assert.Equal(["heir reader Default", "heir reader system"], await ListAsync($"user.id={user}&role.id={reader}"));
+        Assert.Equal(["crew member top inherited"], await ListAsync($"group.id={group}"));
+
+        async Task<List<string>> ListAsync(string query) =>
+        [
+            .. (await cloud.Admin.GetAsync($"/v3/role_assignments?include_names&{query}")).Expect(200).Json.GetProperty("role_assignments").EnumerateArray().Select(static a =>
+            {
+                var scope = a.GetProperty("scope");
+                var target = scope.TryGetProperty("system", out _) ? "system" : scope.EnumerateObject().First(static p => p.Name is "project" or "domain").Value.GetProperty("name").GetString();
+                var actor = a.TryGetProperty("user", out var holder) ? holder : a.GetProperty("group");
+                return $"{actor.GetProperty("name")} {a.GetProperty("role").GetProperty("name")} {target}{(scope.TryGetProperty("OS-INHERIT:inherited_to", out _) ? " inherited" : "")}";
+            }).Order(StringComparer.Ordinal),
+        ];
+    }
+
     [Theory]
     [InlineData("scope.domain.id=default&scope.project.id=x")]
     [InlineData("scope.system=all&scope.project.id=x")]

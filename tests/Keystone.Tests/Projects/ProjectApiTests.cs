@@ -139,6 +139,48 @@ public class ProjectApiTests
     }
 
     [Fact]
+    public async Task A_project_may_be_a_domain_that_other_projects_are_in()
+    {
+        await using var cloud = await IdentityCloud.StartAsync();
+
+        var made = (await cloud.Admin.PostAsync("/v3/projects", """{"project": {"name": "partners", "is_domain": true}}""")).Expect(201).Json.GetProperty("project");
+        var id = made.GetProperty("id").GetString()!;
+        var inside = await cloud.CreateAsync("projects", "project", $$"""{"name": "inside", "domain_id": "{{id}}" }""");
+
+        Assert.True(made.GetProperty("is_domain").GetBoolean());
+        Assert.Equal((null, null), (made.GetProperty("domain_id").GetString(), made.GetProperty("parent_id").GetString()));
+        Assert.Equal("partners", (await cloud.Admin.GetAsync($"/v3/domains/{id}")).Expect(200).Json.GetProperty("domain").GetProperty("name").GetString());
+        Assert.Contains("partners", (await cloud.Admin.GetAsync("/v3/projects?is_domain=true")).Json.GetProperty("projects").Texts("name"));
+        Assert.DoesNotContain("partners", (await cloud.Admin.GetAsync("/v3/projects")).Json.GetProperty("projects").Texts("name"));
+        Assert.Equal(id, (await cloud.Admin.GetAsync($"/v3/projects/{inside}")).Expect(200).Json.GetProperty("project").GetProperty("parent_id").GetString());
+        (await cloud.Admin.PostAsync("/v3/projects", $$"""{"project": {"name": "below", "is_domain": true, "parent_id": "{{id}}" } }""")).Expect(400);
+        (await cloud.Admin.PatchAsync($"/v3/projects/{inside}", """{"project": {"is_domain": true}}""")).Expect(400);
+    }
+
+    [Fact]
+    public async Task Immutable_projects_and_domains_are_unlocked_before_they_are_changed()
+    {
+        await using var cloud = await IdentityCloud.StartAsync();
+        var domain = await cloud.CreateAsync("domains", "domain", """{"name": "kept", "options": {"immutable": true}}""");
+        var project = await cloud.CreateAsync("projects", "project", """{"name": "kept", "options": {"immutable": true}}""");
+
+        foreach (var path in (string[])[$"/v3/domains/{domain}", $"/v3/projects/{project}"])
+        {
+            var member = path.Split('/')[2][..^1];
+            (await cloud.Admin.PatchAsync(path, $$"""{"{{member}}": {"description": "other"} }""")).Expect(403);
+            (await cloud.Admin.PatchAsync(path, $$"""{"{{member}}": {"enabled": false} }""")).Expect(403);
+            (await cloud.Admin.DeleteAsync(path)).Expect(403);
+        }
+        (await cloud.Admin.PutAsync($"/v3/projects/{project}/tags/red")).Expect(403);
+
+        (await cloud.Admin.PatchAsync($"/v3/projects/{project}", """{"project": {"options": {"immutable": false}}}""")).Expect(200);
+        (await cloud.Admin.PutAsync($"/v3/projects/{project}/tags/red")).Expect(201);
+        (await cloud.Admin.DeleteAsync($"/v3/projects/{project}")).Expect(204);
+        (await cloud.Admin.PatchAsync($"/v3/domains/{domain}", """{"domain": {"options": {"immutable": null}, "enabled": false}}""")).Expect(200);
+        (await cloud.Admin.DeleteAsync($"/v3/domains/{domain}")).Expect(204);
+    }
+
+    [Fact]
     public async Task A_domain_administrator_sees_only_the_own_domain()
     {
         await using var cloud = await IdentityCloud.StartAsync();

@@ -1,3 +1,4 @@
+using LinqToDB;
 using LinqToDB.Async;
 using LinqToDB.Data;
 using Microsoft.Extensions.Time.Testing;
@@ -32,6 +33,51 @@ public class RevocationTests
 
         Assert.InRange(read, 10_000, 10_010);
         Assert.Equal(20, index.EventsRead - read);
+    }
+
+    [Theory]
+    [InlineData("token", "child")]
+    [InlineData("chain", "parent child")]
+    [InlineData("user", "parent child")]
+    [InlineData("project", "child")]
+    [InlineData("domain", "parent child")]
+    public async Task An_event_ends_the_tokens_that_it_is_about_and_no_others(string about, string ended)
+    {
+        await using var cloud = await IdentityCloud.StartAsync();
+        var alice = await cloud.PersonAsync("alice", "member");
+        var domain = await cloud.CreateAsync("domains", "domain", """{"name": "elsewhere"}""");
+        await cloud.CreateAsync("users", "user", $$"""{"name": "bob", "password": "secret", "domain_id": "{{domain}}" }""");
+        var parent = await cloud.TokenAsync("alice", "secret", "\"unscoped\"");
+        var child = IdentityCloud.TokenOf(await cloud.AuthenticateAsync(IdentityCloud.TokenAuth(parent, IdentityCloud.ProjectScope("alice"))));
+        var tokens = new Dictionary<string, string>
+        {
+            ["parent"] = parent,
+            ["child"] = child,
+            ["stranger"] = IdentityCloud.TokenOf(await cloud.AuthenticateAsync(IdentityCloud.PasswordAuth("bob", "secret", domain: domain))),
+        };
+        var audits = (await cloud.ValidateAsync(child)).Expect(200).Json.GetProperty("token").GetProperty("audit_ids");
+        var row = new RevocationRow { IssuedBefore = TimeProvider.System.NowMicroseconds() };
+        row = about switch
+        {
+            "token" => row with { AuditId = audits[0].GetString() },
+            "chain" => row with { AuditChainId = audits[1].GetString() },
+            "user" => row with { UserId = alice.UserId },
+            "project" => row with { ScopeId = alice.ProjectId },
+            _ => row with { ScopeId = "default" },
+        };
+
+        await cloud.Cloud.Get<KeystoneStore>().WriteAsync(db => db.InsertAsync(row, token: TestContext.Current.CancellationToken), TestContext.Current.CancellationToken);
+
+        var revoked = new List<string>();
+        foreach (var (name, token) in tokens)
+        {
+            using var client = cloud.Client(token);
+            if ((await client.GetAsync("/v3/auth/projects")).Status == 401)
+            {
+                revoked.Add(name);
+            }
+        }
+        Assert.Equal(ended, string.Join(' ', revoked));
     }
 
     [Fact]

@@ -198,6 +198,15 @@ public class TokenApiTests
             return await cloud.Admin.PatchAsync($"/v3/projects/{p.ProjectId}", """{"project": {"enabled": true}}""");
         });
 
+        var domain = await cloud.CreateAsync("domains", "domain", """{"name": "guests"}""");
+        await cloud.CreateAsync("users", "user", $$"""{"name": "guest", "password": "secret", "domain_id": "{{domain}}" }""");
+        var guest = IdentityCloud.TokenOf(await cloud.AuthenticateAsync(IdentityCloud.PasswordAuth("guest", "secret", domain: domain)));
+        (await cloud.ValidateAsync(guest)).Expect(200);
+        (await cloud.Admin.PatchAsync($"/v3/domains/{domain}", """{"domain": {"enabled": false}}""")).Expect(200);
+        (await cloud.ValidateAsync(guest)).Expect(404);
+        (await cloud.Admin.PatchAsync($"/v3/domains/{domain}", """{"domain": {"enabled": true}}""")).Expect(200);
+        (await cloud.ValidateAsync(guest)).Expect(404);
+
         async Task EndsAsync(string name, Func<(string UserId, string ProjectId, string Token), Task<TestAnswer>> change)
         {
             var person = await cloud.PersonAsync(name, "member");
