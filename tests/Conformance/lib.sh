@@ -2,7 +2,7 @@
 passed=0 failed=0 out='' rc=0
 ok() { passed=$((passed + 1)); echo "ok     $1"; }
 not_ok() { failed=$((failed + 1)); echo "FAILED $1"; [ -z "${2:-}" ] || sed 's/^/         /' <<<"$2" | head -20; }
-finish() { echo "$passed passed, $failed failed"; [ $failed = 0 ]; exit; }
+finish() { echo "$passed passed, $failed failed, 0 skipped"; [ $failed = 0 ]; exit; }
 
 # as OPENRC: whose credentials the client's next commands take.
 as() { OPENRC=$1; }
