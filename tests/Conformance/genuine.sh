@@ -21,10 +21,11 @@ genuine_places() {
   done
 }
 as_user() { local user=$1; shift; (cd / && exec setpriv --reuid "$user" --regid "$user" --init-groups "$@"); }
-# genuine PROJECT SERVICE URL: Debian's service as its start script runs it, with as many processes as are needed here.
+# genuine PROJECT SERVICE URL: Debian's service as its start script runs it, with as many processes as are needed here; its
+# server closes connections after an answer, and says so here.
 genuine() {
   local ini=$WORK/$2.ini address=${3#http://}
-  sed -E 's/^(processes) *=.*/\1 = 2/; s/^(threads) *=.*/\1 = 4/; s/,apparmor//; /^apparmor/d; /^logto/d' "/etc/$1/$2-uwsgi.ini" > "$ini"
+  sed -E 's/^\[uwsgi\]/&\nadd-header = Connection: close/; s/^(processes) *=.*/\1 = 2/; s/^(threads) *=.*/\1 = 4/; s/,apparmor//; /^apparmor/d; /^logto/d' "/etc/$1/$2-uwsgi.ini" > "$ini"
   starts "Debian's $2" "$3" "$WORK/$2.log" uwsgi_python3 --http-socket "$address" --ini "$ini"
 }
 # genuine_database NAME PASSWORD: starts MariaDB with a database and a user of that name. On SQLite keystone's transactions lock each other out.

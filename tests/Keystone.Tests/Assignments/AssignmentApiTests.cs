@@ -171,6 +171,9 @@ public class AssignmentApiTests
 
         Assert.Equal(0, (await cloud.Admin.GetAsync($"/v3/role_assignments?scope.project.id={top}")).Json.GetProperty("role_assignments").GetArrayLength());
         Assert.Equal(1, (await cloud.Admin.GetAsync($"/v3/role_assignments?scope.project.id={top}&include_subtree")).Json.GetProperty("role_assignments").GetArrayLength());
+        // A domain is a project without a domain: that does not make it everybody's.
+        using var reader = cloud.Client((await cloud.PersonAsync("nosy", "reader")).Token);
+        (await reader.GetAsync("/v3/role_assignments?scope.project.id=default&include_subtree")).Expect(403);
     }
 
     [Fact]
