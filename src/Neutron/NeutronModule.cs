@@ -127,6 +127,7 @@ public sealed class NeutronModule : IServiceModule
     {
         var options = services.GetRequiredService<NeutronOptions>();
         var store = services.GetRequiredService<NeutronStore>();
+        var quotas = services.GetRequiredService<QuotaEngine>();
         VersionApi.Map(routes);
         new ExtensionApi(options).Map(routes);
         var networks = MapResource(services.GetRequiredService<NetworkResource>(), hasTags: true);
@@ -136,8 +137,8 @@ public sealed class NeutronModule : IServiceModule
         MapResource(services.GetRequiredService<SecurityGroupRuleResource>(), hasTags: false);
         MapResource(services.GetRequiredService<RbacPolicyResource>(), hasTags: false);
         MapResource(services.GetRequiredService<AddressScopeResource>(), hasTags: false);
-        MapResource(services.GetRequiredService<SubnetPoolResource>(), hasTags: true);
-        new SubnetPoolActions(store, services.GetRequiredService<SubnetPoolResource>()).Map(routes);
+        var subnetPools = MapResource(services.GetRequiredService<SubnetPoolResource>(), hasTags: true);
+        new SubnetPoolActions(store, subnetPools, services.GetRequiredService<SubnetPoolResource>()).Map(routes);
         MapResource(services.GetRequiredService<SegmentResource>(), hasTags: false);
         MapResource(services.GetRequiredService<NetworkSegmentRangeResource>(), hasTags: true);
         new PortBindingApi(store, services.GetRequiredService<PortOperations>()).Map(routes);
@@ -150,7 +151,7 @@ public sealed class NeutronModule : IServiceModule
             MapRouters(agents);
         }
 
-        new QuotaApi(store, services.GetRequiredService<QuotaEngine>(), options).Map(routes);
+        new QuotaApi(store, quotas, options).Map(routes);
         new NetworkReports(store, services.GetRequiredService<AgentDirectory>()).Map(routes);
 
         void MapRouters(AgentApi agents)
@@ -177,7 +178,7 @@ public sealed class NeutronModule : IServiceModule
             where TRow : ResourceRow
             where TView : IResourceView<TRow>
         {
-            var mapped = new ResourceRoutes<TRow, TView>(resource, store, options);
+            var mapped = new ResourceRoutes<TRow, TView>(resource, store, options, quotas);
             mapped.Map(routes);
             if (hasTags)
             {

@@ -18,13 +18,8 @@ internal sealed class AddressGroupActions(NeutronStore store, ResourceRoutes<Add
 
     private async Task RunAsync(ApiContext context, bool isRemoval)
     {
-        var caller = NeutronApi.CallerOf(context);
+        await groups.EnforceAsync(context);
         var id = context.Route("id");
-        await using (var db = store.Read())
-        {
-            context.Enforce(resource.TargetOf(await groups.FindAsync(context, db, caller, id)));
-        }
-
         var root = await context.ReadJsonAsync();
         if (root.ValueKind != JsonValueKind.Object || !root.TryGetProperty("addresses", out var sent) || sent.ValueKind == JsonValueKind.Null)
         {

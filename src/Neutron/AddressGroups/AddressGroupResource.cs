@@ -4,7 +4,6 @@ using LinqToDB.Async;
 using LinqToDB.Data;
 using LinqToDB.Mapping;
 using SharpStack.Foundation;
-using SharpStack.Foundation.Policy;
 using SharpStack.Neutron.Api;
 using SharpStack.Neutron.Ipam;
 using SharpStack.Neutron.SecurityGroups;
@@ -47,28 +46,17 @@ internal sealed class AddressGroupResource : IResource<AddressGroupRow, AddressG
     public Task<List<AddressGroupView>> LoadAsync(DataConnection db, IReadOnlyList<AddressGroupRow> rows, CancellationToken cancellationToken) =>
         Task.FromResult(rows.Select(row => new AddressGroupView(row)).ToList());
 
-    public PolicyTarget TargetOf(AddressGroupView view) => PolicyTarget.Of(("project_id", view.Row.ProjectId), ("tenant_id", view.Row.ProjectId), ("shared", "False"));
-
-    public Task<PolicyTarget> TargetOfNewAsync(DataConnection db, Body body, CancellationToken cancellationToken) =>
-        Task.FromResult(PolicyTarget.Of(("project_id", body.ProjectId), ("tenant_id", body.ProjectId)));
-
-    public async Task<IReadOnlyList<string>> CreateAsync(Work work, Caller caller, IReadOnlyList<Body> bodies)
+    public async Task<string> CreateOneAsync(Work work, Caller caller, Body body)
     {
-        var ids = new List<string>();
-        foreach (var body in bodies)
+        var row = work.Stamp(new AddressGroupRow
         {
-            var row = work.Stamp(new AddressGroupRow
-            {
-                ProjectId = body.ProjectId,
-                Name = body.Text("name"),
-                Description = body.Text("description"),
-                Addresses = Write(Read(body.Texts("addresses") ?? [])),
-            });
-            await work.Db.InsertAsync(row, token: work.Cancellation);
-            ids.Add(row.Id);
-        }
-
-        return ids;
+            ProjectId = body.ProjectId,
+            Name = body.Text("name"),
+            Description = body.Text("description"),
+            Addresses = Write(Read(body.Texts("addresses") ?? [])),
+        });
+        await work.Db.InsertAsync(row, token: work.Cancellation);
+        return row.Id;
     }
 
     public async Task UpdateAsync(Work work, Caller caller, AddressGroupView view, Body body)

@@ -2,7 +2,6 @@ using LinqToDB;
 using LinqToDB.Async;
 using LinqToDB.Data;
 using SharpStack.Foundation;
-using SharpStack.Foundation.Policy;
 using SharpStack.Neutron.Api;
 using SharpStack.Neutron.Rbac;
 using SharpStack.Neutron.Storage;
@@ -10,7 +9,7 @@ using ScopeAttributes = SharpStack.Neutron.Api.Attributes<SharpStack.Neutron.Sto
 
 namespace SharpStack.Neutron.AddressScopes;
 
-internal sealed record AddressScopeView(AddressScopeRow Row, IReadOnlyList<string> SharedWith, bool IsShared) : IResourceView<AddressScopeRow>;
+internal sealed record AddressScopeView(AddressScopeRow Row, IReadOnlyList<string> SharedWith, bool IsShared) : IResourceView<AddressScopeRow>, ISharedView;
 
 /// <summary><c>/v2.0/address-scopes</c>: addresses within one are never used twice, so that routers need not translate them.</summary>
 internal sealed class AddressScopeResource : IResource<AddressScopeRow, AddressScopeView>
@@ -44,28 +43,16 @@ internal sealed class AddressScopeResource : IResource<AddressScopeRow, AddressS
 
     public AddressScopeView For(AddressScopeView view, Caller caller) => view with { IsShared = Sharing.Sees(view.Row, view.SharedWith, caller) };
 
-    public PolicyTarget TargetOf(AddressScopeView view) =>
-        PolicyTarget.Of(("project_id", view.Row.ProjectId), ("tenant_id", view.Row.ProjectId), ("shared", PolicyTarget.Format(view.IsShared)));
-
-    public Task<PolicyTarget> TargetOfNewAsync(DataConnection db, Body body, CancellationToken cancellationToken) =>
-        Task.FromResult(PolicyTarget.Of(("project_id", body.ProjectId), ("tenant_id", body.ProjectId)));
-
-    public async Task<IReadOnlyList<string>> CreateAsync(Work work, Caller caller, IReadOnlyList<Body> bodies)
+    public async Task<string> CreateOneAsync(Work work, Caller caller, Body body)
     {
-        var ids = new List<string>();
-        foreach (var body in bodies)
+        var row = work.Stamp(new AddressScopeRow { ProjectId = body.ProjectId, Name = body.Text("name"), IpVersion = body.Number("ip_version")!.Value, Shared = body.Flag("shared", false) });
+        await work.Db.InsertAsync(row, token: work.Cancellation);
+        if (row.Shared)
         {
-            var row = work.Stamp(new AddressScopeRow { ProjectId = body.ProjectId, Name = body.Text("name"), IpVersion = body.Number("ip_version")!.Value, Shared = body.Flag("shared", false) });
-            await work.Db.InsertAsync(row, token: work.Cancellation);
-            if (row.Shared)
-            {
-                await Sharing.OpenToAllAsync(work, Singular, row, Sharing.AsShared);
-            }
-
-            ids.Add(row.Id);
+            await Sharing.OpenToAllAsync(work, Singular, row, Sharing.AsShared);
         }
 
-        return ids;
+        return row.Id;
     }
 
     public async Task UpdateAsync(Work work, Caller caller, AddressScopeView view, Body body)

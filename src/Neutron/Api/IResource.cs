@@ -29,6 +29,15 @@ internal interface IResource<TRow, TView>
 
     bool CanUpdate { get; }
 
+    /// <summary>Whether it has neither a list nor a creation at its path: another path has them.</summary>
+    bool IsReachedByIdOnly => false;
+
+    /// <summary>Whether a creation is refused for the parent that the path names before it is for missing rights.</summary>
+    bool HidesParentFromThoseWithoutRights => true;
+
+    /// <summary>Whether there is a limit of its name on how many a project may have.</summary>
+    bool HasQuota => false;
+
     IReadOnlyList<ResourceAttribute<TRow, TView>> Attributes { get; }
 
     IQueryable<TRow> Rows(DataConnection db);
@@ -45,16 +54,32 @@ internal interface IResource<TRow, TView>
     /// <summary>The resource as the caller sees it: what is shared with one project is not with another.</summary>
     TView For(TView view, Caller caller) => view;
 
-    PolicyTarget TargetOf(TView view);
+    PolicyTarget TargetOf(TView view) => view is ISharedView shared
+        ? PolicyTarget.Of(("project_id", view.Row.ProjectId), ("tenant_id", view.Row.ProjectId), ("shared", PolicyTarget.Format(shared.IsShared)))
+        : PolicyTarget.Of(("project_id", view.Row.ProjectId), ("tenant_id", view.Row.ProjectId));
 
     /// <summary>What a creation touches; may read the parent.</summary>
-    Task<PolicyTarget> TargetOfNewAsync(DataConnection db, Body body, CancellationToken cancellationToken);
+    Task<PolicyTarget> TargetOfNewAsync(DataConnection db, Body body, CancellationToken cancellationToken) =>
+        Task.FromResult(PolicyTarget.Of(("project_id", body.ProjectId), ("tenant_id", body.ProjectId)));
 
     /// <summary>What an update would make of it, as far as rules look at that.</summary>
     PolicyTarget TargetOfUpdate(TView view, Body body) => TargetOf(view);
 
+    /// <summary>All that one request asks for; those with more to check than one by one have their own.</summary>
     /// <returns>The new ids, in order.</returns>
-    Task<IReadOnlyList<string>> CreateAsync(Work work, Caller caller, IReadOnlyList<Body> bodies);
+    async Task<IReadOnlyList<string>> CreateAsync(Work work, Caller caller, IReadOnlyList<Body> bodies)
+    {
+        var ids = new List<string>(bodies.Count);
+        foreach (var body in bodies)
+        {
+            ids.Add(await CreateOneAsync(work, caller, body));
+        }
+
+        return ids;
+    }
+
+    /// <returns>The new id.</returns>
+    Task<string> CreateOneAsync(Work work, Caller caller, Body body) => throw new NotSupportedException($"{Plural} are created together.");
 
     /// <summary>Writes the changes; the view is as it was in this transaction.</summary>
     Task UpdateAsync(Work work, Caller caller, TView view, Body body);

@@ -21,6 +21,12 @@ internal interface IResourceView<out TRow>
     TRow Row { get; }
 }
 
+/// <summary>What RBAC policies can share, as a caller sees it.</summary>
+internal interface ISharedView
+{
+    bool IsShared { get; }
+}
+
 /// <summary>One attribute of a resource of the API: who may send it, what is taken, how it is shown, filtered and sorted by.</summary>
 internal sealed class ResourceAttribute<TRow, TView>(string name)
     where TRow : ResourceRow

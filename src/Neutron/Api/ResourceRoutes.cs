@@ -6,12 +6,13 @@ using LinqToDB.Data;
 using SharpStack.Foundation;
 using SharpStack.Foundation.Http;
 using SharpStack.Foundation.Policy;
+using SharpStack.Neutron.Quotas;
 using SharpStack.Neutron.Storage;
 
 namespace SharpStack.Neutron.Api;
 
 /// <summary>The five operations of a resource, with Neutron's conventions: attribute maps, filters, fields, sorting, paging, bulk, policies, revisions.</summary>
-internal sealed class ResourceRoutes<TRow, TView>(IResource<TRow, TView> resource, NeutronStore store, NeutronOptions options)
+internal sealed class ResourceRoutes<TRow, TView>(IResource<TRow, TView> resource, NeutronStore store, NeutronOptions options, QuotaEngine quotas)
     where TRow : ResourceRow
     where TView : IResourceView<TRow>
 {
@@ -31,8 +32,12 @@ internal sealed class ResourceRoutes<TRow, TView>(IResource<TRow, TView> resourc
     public void Map(ApiRoutes routes)
     {
         var path = resource.Path;
-        routes.Get(path, ListAsync).Policy(getRule);
-        routes.Post(path, CreateAsync).Policy(Rules(createRule, static attribute => attribute.Post));
+        if (!resource.IsReachedByIdOnly)
+        {
+            routes.Get(path, ListAsync).Policy(getRule);
+            routes.Post(path, CreateAsync).Policy(Rules(createRule, static attribute => attribute.Post));
+        }
+
         routes.Get(path + "/{id}", ShowAsync).Policy(getRule);
         if (resource.CanUpdate)
         {
@@ -125,16 +130,30 @@ internal sealed class ResourceRoutes<TRow, TView>(IResource<TRow, TView> resourc
         var bodies = (isBulk ? many.EnumerateArray().AsEnumerable() : [many]).Select(item => Checked(context, caller, item)).ToList();
         await using (var db = store.Read())
         {
-            await RowsAsync(context, db, caller);
+            if (resource.HidesParentFromThoseWithoutRights)
+            {
+                await RowsAsync(context, db, caller);
+            }
+
             foreach (var body in bodies)
             {
                 Enforce(context, createRule, await resource.TargetOfNewAsync(db, body, context.Aborted), body, isUpdate: false);
+            }
+
+            if (!resource.HidesParentFromThoseWithoutRights)
+            {
+                await RowsAsync(context, db, caller);
             }
         }
 
         var views = await store.WriteAsync(
             async work =>
             {
+                if (resource.HasQuota)
+                {
+                    await quotas.CheckAsync(work, bodies, resource.Singular);
+                }
+
                 var ids = await resource.CreateAsync(work, caller, bodies);
                 return await LoadAsync(work.Db, caller, ids, context.Aborted);
             },
@@ -212,6 +231,15 @@ internal sealed class ResourceRoutes<TRow, TView>(IResource<TRow, TView> resourc
         ParentOf(context) is { Length: > 0 } parent ? await resource.OfParentAsync(resource.Rows(db), db, caller, parent, context.Aborted) : resource.Rows(db);
 
     private static string ParentOf(ApiContext context) => context.Http.Request.RouteValues.TryGetValue("parent", out var id) ? (string)id! : "";
+
+    /// <summary>Refuses an action on the resource that the path names where the route's rule does.</summary>
+    public async Task<Caller> EnforceAsync(ApiContext context)
+    {
+        var caller = NeutronApi.CallerOf(context);
+        await using var db = store.Read();
+        context.Enforce(resource.TargetOf(await FindAsync(context, db, caller, context.Route("id"))));
+        return caller;
+    }
 
     /// <summary>A resource that the caller may see; all others do not exist.</summary>
     public async Task<TView> FindAsync(ApiContext context, DataConnection db, Caller caller, string id)

@@ -3,14 +3,12 @@ using LinqToDB;
 using LinqToDB.Async;
 using LinqToDB.Data;
 using SharpStack.Foundation;
-using SharpStack.Foundation.Policy;
 using SharpStack.Neutron.Api;
 using SharpStack.Neutron.Contracts;
 using SharpStack.Neutron.Ipam;
 using SharpStack.Neutron.Networks;
 using SharpStack.Neutron.PortForwardings;
 using SharpStack.Neutron.Ports;
-using SharpStack.Neutron.Quotas;
 using SharpStack.Neutron.Routers;
 using SharpStack.Neutron.Storage;
 using FloatingIpAttributes = SharpStack.Neutron.Api.Attributes<SharpStack.Neutron.FloatingIps.FloatingIpRow, SharpStack.Neutron.FloatingIps.FloatingIpView>;
@@ -18,7 +16,7 @@ using FloatingIpAttributes = SharpStack.Neutron.Api.Attributes<SharpStack.Neutro
 namespace SharpStack.Neutron.FloatingIps;
 
 /// <summary><c>/v2.0/floatingips</c>.</summary>
-internal sealed class FloatingIpResource(NeutronOptions options, QuotaEngine quotas, PortResource ports, PortOperations operations) : IResource<FloatingIpRow, FloatingIpView>
+internal sealed class FloatingIpResource(NeutronOptions options, PortResource ports, PortOperations operations) : IResource<FloatingIpRow, FloatingIpView>
 {
     /// <summary>What the ports that hold the addresses say: nobody wires them.</summary>
     private const string NotApplicable = "N/A";
@@ -28,6 +26,8 @@ internal sealed class FloatingIpResource(NeutronOptions options, QuotaEngine quo
     public string Plural => "floatingips";
 
     public bool CanUpdate => true;
+
+    public bool HasQuota => true;
 
     public IReadOnlyList<ResourceAttribute<FloatingIpRow, FloatingIpView>> Attributes { get; } =
     [
@@ -62,24 +62,6 @@ internal sealed class FloatingIpResource(NeutronOptions options, QuotaEngine quo
         var forwardings = (await db.GetTable<PortForwardingRow>().WhereIn(row => row.FloatingIpId, ids).OrderBy(row => row.Id).ToListAsync(cancellationToken)).ToLookup(row => row.FloatingIpId);
         var tags = await Tags.LoadAsync(db, ids, cancellationToken);
         return [.. rows.Select(row => new FloatingIpView(row, found.GetValueOrDefault(row.FixedPortId ?? ""), [.. forwardings[row.Id]], [.. tags[row.Id]]))];
-    }
-
-    public PolicyTarget TargetOf(FloatingIpView view) => PolicyTarget.Of(("project_id", view.Row.ProjectId), ("tenant_id", view.Row.ProjectId));
-
-    public Task<PolicyTarget> TargetOfNewAsync(DataConnection db, Body body, CancellationToken cancellationToken) =>
-        Task.FromResult(PolicyTarget.Of(("project_id", body.ProjectId), ("tenant_id", body.ProjectId)));
-
-    public async Task<IReadOnlyList<string>> CreateAsync(Work work, Caller caller, IReadOnlyList<Body> bodies)
-    {
-        await quotas.CheckAsync(work, bodies, "floatingip");
-
-        var ids = new List<string>();
-        foreach (var body in bodies)
-        {
-            ids.Add(await CreateOneAsync(work, caller, body));
-        }
-
-        return ids;
     }
 
     public async Task UpdateAsync(Work work, Caller caller, FloatingIpView view, Body body)
@@ -118,7 +100,7 @@ internal sealed class FloatingIpResource(NeutronOptions options, QuotaEngine quo
 
     private static CloudException InUseByForwarding(string id) => NeutronErrors.Conflict("FipInUseByPortForwarding", $"Floating IP {id} in use by Port Forwarding resources.");
 
-    private async Task<string> CreateOneAsync(Work work, Caller caller, Body body)
+    public async Task<string> CreateOneAsync(Work work, Caller caller, Body body)
     {
         var networkId = body.Text("floating_network_id");
         var network = await NetworkResource.FindAsync(work, caller, networkId);

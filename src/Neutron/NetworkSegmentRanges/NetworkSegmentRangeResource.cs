@@ -5,7 +5,6 @@ using LinqToDB;
 using LinqToDB.Async;
 using LinqToDB.Data;
 using SharpStack.Foundation;
-using SharpStack.Foundation.Policy;
 using SharpStack.Neutron.Api;
 using SharpStack.Neutron.Ml2;
 using SharpStack.Neutron.Storage;
@@ -90,41 +89,30 @@ internal sealed class NetworkSegmentRangeResource(SegmentManager segments) : IRe
             [.. tags[row.Id]]))];
     }
 
-    public PolicyTarget TargetOf(NetworkSegmentRangeView view) => PolicyTarget.Of(("project_id", view.Row.ProjectId), ("tenant_id", view.Row.ProjectId));
-
-    public Task<PolicyTarget> TargetOfNewAsync(DataConnection db, Body body, CancellationToken cancellationToken) =>
-        Task.FromResult(PolicyTarget.Of(("project_id", body.ProjectId), ("tenant_id", body.ProjectId)));
-
-    public async Task<IReadOnlyList<string>> CreateAsync(Work work, Caller caller, IReadOnlyList<Body> bodies)
+    public async Task<string> CreateOneAsync(Work work, Caller caller, Body body)
     {
-        var ids = new List<string>();
-        foreach (var body in bodies)
+        var isShared = body.Flag("shared", true);
+        var type = body.Text("network_type");
+        var physical = body.TextOrNull("physical_network");
+        if (type == "vlan" && string.IsNullOrEmpty(physical))
         {
-            var isShared = body.Flag("shared", true);
-            var type = body.Text("network_type");
-            var physical = body.TextOrNull("physical_network");
-            if (type == "vlan" && string.IsNullOrEmpty(physical))
-            {
-                throw NeutronErrors.BadRequest(Singular, "Network type vlan requires 'physical_network' to be specified while creating new range");
-            }
-
-            var row = work.Stamp(new NetworkSegmentRangeRow
-            {
-                ProjectId = isShared ? "" : body.ProjectId,
-                Name = body.Text("name"),
-                Description = body.Text("description"),
-                Shared = isShared,
-                NetworkType = type,
-                PhysicalNetwork = type == "vlan" ? physical : null,
-                Minimum = body.Number("minimum")!.Value,
-                Maximum = body.Number("maximum")!.Value,
-            });
-            await CheckAsync(work, row);
-            await work.Db.InsertAsync(row, token: work.Cancellation);
-            ids.Add(row.Id);
+            throw NeutronErrors.BadRequest(Singular, "Network type vlan requires 'physical_network' to be specified while creating new range");
         }
 
-        return ids;
+        var row = work.Stamp(new NetworkSegmentRangeRow
+        {
+            ProjectId = isShared ? "" : body.ProjectId,
+            Name = body.Text("name"),
+            Description = body.Text("description"),
+            Shared = isShared,
+            NetworkType = type,
+            PhysicalNetwork = type == "vlan" ? physical : null,
+            Minimum = body.Number("minimum")!.Value,
+            Maximum = body.Number("maximum")!.Value,
+        });
+        await CheckAsync(work, row);
+        await work.Db.InsertAsync(row, token: work.Cancellation);
+        return row.Id;
     }
 
     public async Task UpdateAsync(Work work, Caller caller, NetworkSegmentRangeView view, Body body)

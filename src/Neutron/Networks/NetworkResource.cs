@@ -10,7 +10,6 @@ using SharpStack.Neutron.Contracts;
 using SharpStack.Neutron.FloatingIps;
 using SharpStack.Neutron.Ml2;
 using SharpStack.Neutron.Ports;
-using SharpStack.Neutron.Quotas;
 using SharpStack.Neutron.Rbac;
 using SharpStack.Neutron.Routers;
 using SharpStack.Neutron.SecurityGroups;
@@ -20,7 +19,7 @@ using NetworkAttributes = SharpStack.Neutron.Api.Attributes<SharpStack.Neutron.S
 namespace SharpStack.Neutron.Networks;
 
 /// <summary><c>/v2.0/networks</c>.</summary>
-internal sealed class NetworkResource(NeutronOptions options, SegmentManager segments, QuotaEngine quotas, SecurityGroupResource groups, PortOperations ports) : IResource<NetworkRow, NetworkView>
+internal sealed class NetworkResource(NeutronOptions options, SegmentManager segments, SecurityGroupResource groups, PortOperations ports) : IResource<NetworkRow, NetworkView>
 {
     /// <summary>The smallest MTU that IPv4 works with.</summary>
     private const int SmallestMtu = 68;
@@ -30,6 +29,8 @@ internal sealed class NetworkResource(NeutronOptions options, SegmentManager seg
     public string Plural => "networks";
 
     public bool CanUpdate => true;
+
+    public bool HasQuota => true;
 
     public IReadOnlyList<ResourceAttribute<NetworkRow, NetworkView>> Attributes { get; } =
     [
@@ -115,24 +116,10 @@ internal sealed class NetworkResource(NeutronOptions options, SegmentManager seg
         ("shared", PolicyTarget.Format(view.IsShared)),
         ("router:external", PolicyTarget.Format(view.Row.External)));
 
-    public Task<PolicyTarget> TargetOfNewAsync(DataConnection db, Body body, CancellationToken cancellationToken) =>
-        Task.FromResult(PolicyTarget.Of(("project_id", body.ProjectId), ("tenant_id", body.ProjectId)));
-
-    public async Task<IReadOnlyList<string>> CreateAsync(Work work, Caller caller, IReadOnlyList<Body> bodies)
+    public async Task<string> CreateOneAsync(Work work, Caller caller, Body body)
     {
-        foreach (var project in bodies.GroupBy(body => body.ProjectId))
-        {
-            await quotas.CheckAsync(work, project.Key, "network", project.Count());
-            await groups.EnsureDefaultAsync(work, project.Key);
-        }
-
-        var ids = new List<string>();
-        foreach (var body in bodies)
-        {
-            ids.Add(await CreateOneAsync(work, body));
-        }
-
-        return ids;
+        await groups.EnsureDefaultAsync(work, body.ProjectId);
+        return await InsertAsync(work, caller, body);
     }
 
     public async Task UpdateAsync(Work work, Caller caller, NetworkView view, Body body)
@@ -233,8 +220,8 @@ internal sealed class NetworkResource(NeutronOptions options, SegmentManager seg
 
     public CloudException NotFound(string id) => NeutronErrors.NetworkNotFound(id);
 
-    /// <summary>One network, with no regard to quotas.</summary>
-    public async Task<string> CreateOneAsync(Work work, Body body)
+    /// <summary>One network, also of no project.</summary>
+    public async Task<string> InsertAsync(Work work, Caller caller, Body body)
     {
         var placed = new List<Segment>();
         foreach (var wanted in WantedSegments(body))

@@ -1,10 +1,9 @@
 using System.Globalization;
+using System.Linq.Expressions;
 using System.Text.Json;
 using LinqToDB;
 using LinqToDB.Async;
-using LinqToDB.Data;
 using SharpStack.Foundation;
-using SharpStack.Foundation.Policy;
 using SharpStack.Neutron.Api;
 using SharpStack.Neutron.FloatingIps;
 using SharpStack.Neutron.Routers;
@@ -17,25 +16,19 @@ namespace SharpStack.Neutron.PortForwardings;
 internal sealed record PortForwardingView(PortForwardingRow Row) : IResourceView<PortForwardingRow>;
 
 /// <summary><c>/v2.0/floatingips/{parent}/port_forwardings</c>.</summary>
-internal sealed class PortForwardingResource : IResource<PortForwardingRow, PortForwardingView>
+internal sealed class PortForwardingResource : ChildResource<PortForwardingRow, PortForwardingView, FloatingIpRow>
 {
     private static readonly AttributeCheck PortNumber = static value => value.ValueKind == JsonValueKind.Null ? null : Checks.Number(1, 65535)(value);
 
-    public string Singular => "port_forwarding";
+    public override string Singular => "port_forwarding";
 
-    public string Plural => "port_forwardings";
+    public override string Path => "/v2.0/floatingips/{parent}/port_forwardings";
 
-    public string Path => "/v2.0/floatingips/{parent}/port_forwardings";
+    public override string RuleName => "floatingip_port_forwarding";
 
-    public string RuleName => "floatingip_port_forwarding";
-
-    public bool CanUpdate => true;
-
-    public IReadOnlyList<ResourceAttribute<PortForwardingRow, PortForwardingView>> Attributes { get; } =
+    public override IReadOnlyList<ResourceAttribute<PortForwardingRow, PortForwardingView>> Attributes { get; } =
     [
-        ForwardingAttributes.Text("id", static row => row.Id),
-        ForwardingAttributes.Taken("project_id", Checks.Text(255)),
-        ForwardingAttributes.Taken("tenant_id", Checks.Text(255)),
+        .. Common(),
         ForwardingAttributes.Text("description", static row => row.Description, post: true, put: true, check: Checks.Text(255)),
         ForwardingAttributes.Text("protocol", static row => row.Protocol, post: true, put: true, required: true, check: Protocol),
         ForwardingAttributes.Text("internal_ip_address", static row => row.InternalIpAddress, post: true, put: true, check: Checks.Ip),
@@ -70,50 +63,26 @@ internal sealed class PortForwardingResource : IResource<PortForwardingRow, Port
         json.WriteString("internal_port_id", row.InternalPortId);
     }
 
-    public IQueryable<PortForwardingRow> Rows(DataConnection db) => db.GetTable<PortForwardingRow>();
-
-    public IQueryable<PortForwardingRow> VisibleTo(IQueryable<PortForwardingRow> rows, DataConnection db, Caller caller) =>
-        caller.SeesAll ? rows : rows.Where(row => db.GetTable<FloatingIpRow>().Any(floating => floating.Id == row.FloatingIpId && floating.ProjectId == caller.ProjectId));
-
-    public async Task<IQueryable<PortForwardingRow>> OfParentAsync(IQueryable<PortForwardingRow> rows, DataConnection db, Caller caller, string parentId, CancellationToken cancellationToken) =>
-        await db.GetTable<FloatingIpRow>().AnyAsync(row => row.Id == parentId && (caller.SeesAll || row.ProjectId == caller.ProjectId), cancellationToken)
-            ? rows.Where(row => row.FloatingIpId == parentId)
-            : throw NeutronErrors.NotFound("FloatingIPNotFound", $"Floating IP {parentId} could not be found");
-
-    public Task<List<PortForwardingView>> LoadAsync(DataConnection db, IReadOnlyList<PortForwardingRow> rows, CancellationToken cancellationToken) =>
-        Task.FromResult(rows.Select(row => new PortForwardingView(row)).ToList());
-
-    public PolicyTarget TargetOf(PortForwardingView view) => ParentTargets.Of(view.Row.ProjectId);
-
-    public async Task<PolicyTarget> TargetOfNewAsync(DataConnection db, Body body, CancellationToken cancellationToken) =>
-        ParentTargets.Of(await db.GetTable<FloatingIpRow>().Where(row => row.Id == body.ParentId).Select(row => row.ProjectId).FirstAsync(cancellationToken));
-
-    public async Task<IReadOnlyList<string>> CreateAsync(Work work, Caller caller, IReadOnlyList<Body> bodies)
+    public override async Task<string> CreateOneAsync(Work work, Caller caller, Body body)
     {
-        var ids = new List<string>();
-        foreach (var body in bodies)
+        var floating = await ParentAsync(work, body.ParentId);
+        var row = work.Stamp(new PortForwardingRow { ProjectId = floating.ProjectId, FloatingIpId = floating.Id });
+        Read(row, body);
+        if (floating.FixedPortId is not null)
         {
-            var floating = await FloatingAsync(work, body.ParentId);
-            var row = work.Stamp(new PortForwardingRow { ProjectId = floating.ProjectId, FloatingIpId = floating.Id });
-            Read(row, body);
-            if (floating.FixedPortId is not null)
-            {
-                throw FloatingIpResource.AlreadyAssociated(floating, row.InternalPortId, row.InternalIpAddress);
-            }
-
-            await CheckAsync(work, caller, row, floating);
-            await work.Db.InsertAsync(row, token: work.Cancellation);
-            await TouchAsync(work, floating);
-            ids.Add(row.Id);
+            throw FloatingIpResource.AlreadyAssociated(floating, row.InternalPortId, row.InternalIpAddress);
         }
 
-        return ids;
+        await CheckAsync(work, caller, row, floating);
+        await work.Db.InsertAsync(row, token: work.Cancellation);
+        await TouchAsync(work, floating);
+        return row.Id;
     }
 
-    public async Task UpdateAsync(Work work, Caller caller, PortForwardingView view, Body body)
+    public override async Task UpdateAsync(Work work, Caller caller, PortForwardingView view, Body body)
     {
         var row = view.Row;
-        var floating = await FloatingAsync(work, row.FloatingIpId);
+        var floating = await ParentAsync(work, row.FloatingIpId);
         Read(row, body);
         await CheckAsync(work, caller, row, floating);
         work.Bump(row);
@@ -121,7 +90,7 @@ internal sealed class PortForwardingResource : IResource<PortForwardingRow, Port
         await TouchAsync(work, floating);
     }
 
-    public async Task DeleteAsync(Work work, Caller caller, PortForwardingView view)
+    public override async Task DeleteAsync(Work work, Caller caller, PortForwardingView view)
     {
         await work.Db.GetTable<PortForwardingRow>().Where(row => row.Id == view.Row.Id).DeleteAsync(work.Cancellation);
         if (await FloatingIpLinks.ReleaseRouterAsync(work, view.Row.FloatingIpId) is { } router)
@@ -130,12 +99,15 @@ internal sealed class PortForwardingResource : IResource<PortForwardingRow, Port
         }
     }
 
-    public CloudException NotFound(string id) => NeutronErrors.NotFound("PortForwardingNotFound", $"Port Forwarding {id} could not be found.");
+    public override CloudException NotFound(string id) => NeutronErrors.NotFound("PortForwardingNotFound", $"Port Forwarding {id} could not be found.");
+
+    protected override Expression<Func<PortForwardingRow, string>> ParentId { get; } = static row => row.FloatingIpId;
+
+    protected override CloudException ParentNotFound(string id) => NeutronErrors.NotFound("FloatingIPNotFound", $"Floating IP {id} could not be found");
+
+    protected override PortForwardingView ViewOf(PortForwardingRow row) => new(row);
 
     private static CloudException Bad(string message) => NeutronErrors.BadRequest("port_forwarding", message);
-
-    private static async Task<FloatingIpRow> FloatingAsync(Work work, string id) =>
-        await work.Db.GetTable<FloatingIpRow>().FirstOrDefaultAsync(row => row.Id == id, work.Cancellation) ?? throw NeutronErrors.NotFound("FloatingIPNotFound", $"Floating IP {id} could not be found");
 
     private static async Task TouchAsync(Work work, FloatingIpRow floating)
     {

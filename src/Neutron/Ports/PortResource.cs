@@ -10,7 +10,6 @@ using SharpStack.Neutron.Api;
 using SharpStack.Neutron.FloatingIps;
 using SharpStack.Neutron.Ipam;
 using SharpStack.Neutron.Networks;
-using SharpStack.Neutron.Quotas;
 using SharpStack.Neutron.Rbac;
 using SharpStack.Neutron.Routers;
 using SharpStack.Neutron.SecurityGroups;
@@ -20,7 +19,7 @@ using PortAttributes = SharpStack.Neutron.Api.Attributes<SharpStack.Neutron.Stor
 namespace SharpStack.Neutron.Ports;
 
 /// <summary><c>/v2.0/ports</c>.</summary>
-internal sealed class PortResource(NeutronOptions options, QuotaEngine quotas, SecurityGroupResource groups, IpAllocator ipam, PortOperations operations) : IResource<PortRow, PortView>
+internal sealed class PortResource(NeutronOptions options, SecurityGroupResource groups, IpAllocator ipam, PortOperations operations) : IResource<PortRow, PortView>
 {
     public static readonly string[] VnicTypes =
         ["normal", "direct", "direct-physical", "macvtap", "baremetal", "virtio-forwarder", "smart-nic", "vdpa", "accelerator-direct", "accelerator-direct-physical", "remote-managed"];
@@ -30,6 +29,8 @@ internal sealed class PortResource(NeutronOptions options, QuotaEngine quotas, S
     public string Plural => "ports";
 
     public bool CanUpdate => true;
+
+    public bool HasQuota => true;
 
     public IReadOnlyList<ResourceAttribute<PortRow, PortView>> Attributes { get; } =
     [
@@ -103,19 +104,6 @@ internal sealed class PortResource(NeutronOptions options, QuotaEngine quotas, S
         var networkId = body.Text("network_id");
         var network = await db.GetTable<NetworkRow>().FirstOrDefaultAsync(row => row.Id == networkId, cancellationToken) ?? throw NeutronErrors.NetworkNotFound(networkId);
         return Target(body.ProjectId, network.ProjectId, await Sharing.IsSharedAsync(db, network, body.ProjectId, cancellationToken), body.Text("device_owner"));
-    }
-
-    public async Task<IReadOnlyList<string>> CreateAsync(Work work, Caller caller, IReadOnlyList<Body> bodies)
-    {
-        await quotas.CheckAsync(work, bodies, "port");
-
-        var ids = new List<string>();
-        foreach (var body in bodies)
-        {
-            ids.Add(await CreateOneAsync(work, caller, body));
-        }
-
-        return ids;
     }
 
     public async Task UpdateAsync(Work work, Caller caller, PortView view, Body body)
@@ -225,7 +213,7 @@ internal sealed class PortResource(NeutronOptions options, QuotaEngine quotas, S
         await PortOperations.TellMembersAsync(work, [.. groupIds]);
     }
 
-    private async Task<string> CreateOneAsync(Work work, Caller caller, Body body)
+    public async Task<string> CreateOneAsync(Work work, Caller caller, Body body)
     {
         var networkId = body.Text("network_id");
         var network = await NetworkResource.FindAsync(work, caller, networkId);

@@ -4,7 +4,6 @@ using LinqToDB.Data;
 using SharpStack.Foundation;
 using SharpStack.Foundation.Policy;
 using SharpStack.Neutron.Api;
-using SharpStack.Neutron.Quotas;
 using SharpStack.Neutron.Storage;
 using RbacAttributes = SharpStack.Neutron.Api.Attributes<SharpStack.Neutron.Storage.RbacPolicyRow, SharpStack.Neutron.Rbac.RbacPolicyView>;
 
@@ -13,7 +12,7 @@ namespace SharpStack.Neutron.Rbac;
 internal sealed record RbacPolicyView(RbacPolicyRow Row) : IResourceView<RbacPolicyRow>;
 
 /// <summary><c>/v2.0/rbac-policies</c>.</summary>
-internal sealed class RbacPolicyResource(QuotaEngine quotas, IEnumerable<IRbacObjectType> known) : IResource<RbacPolicyRow, RbacPolicyView>
+internal sealed class RbacPolicyResource(IEnumerable<IRbacObjectType> known) : IResource<RbacPolicyRow, RbacPolicyView>
 {
     private readonly Dictionary<string, IRbacObjectType> types = known.ToDictionary(type => type.Name);
 
@@ -22,6 +21,8 @@ internal sealed class RbacPolicyResource(QuotaEngine quotas, IEnumerable<IRbacOb
     public string Plural => "rbac_policies";
 
     public bool CanUpdate => true;
+
+    public bool HasQuota => true;
 
     public IReadOnlyList<ResourceAttribute<RbacPolicyRow, RbacPolicyView>> Attributes { get; } =
     [
@@ -48,33 +49,25 @@ internal sealed class RbacPolicyResource(QuotaEngine quotas, IEnumerable<IRbacOb
 
     public PolicyTarget TargetOfUpdate(RbacPolicyView view, Body body) => Target(view.Row.ProjectId, body.Text("target_tenant", view.Row.Target));
 
-    public async Task<IReadOnlyList<string>> CreateAsync(Work work, Caller caller, IReadOnlyList<Body> bodies)
+    public async Task<string> CreateOneAsync(Work work, Caller caller, Body body)
     {
-        await quotas.CheckAsync(work, bodies, "rbac_policy");
-
-        var ids = new List<string>();
-        foreach (var body in bodies)
+        var wanted = body.Text("object_type").Trim().ToLowerInvariant();
+        var type = types.GetValueOrDefault(wanted) ?? throw NeutronErrors.InvalidInput($"'{body.Text("object_type")}' is not a valid RBAC object type");
+        var row = work.Stamp(new RbacPolicyRow { ProjectId = body.ProjectId, ObjectType = wanted, ObjectId = body.Text("object_id"), Action = body.Text("action"), Target = body.Text("target_tenant") });
+        if (!type.Actions.Contains(row.Action))
         {
-            var wanted = body.Text("object_type").Trim().ToLowerInvariant();
-            var type = types.GetValueOrDefault(wanted) ?? throw NeutronErrors.InvalidInput($"'{body.Text("object_type")}' is not a valid RBAC object type");
-            var row = work.Stamp(new RbacPolicyRow { ProjectId = body.ProjectId, ObjectType = wanted, ObjectId = body.Text("object_id"), Action = body.Text("action"), Target = body.Text("target_tenant") });
-            if (!type.Actions.Contains(row.Action))
-            {
-                throw NeutronErrors.InvalidInput($"Invalid action '{row.Action}' for object type '{wanted}'. Valid actions: {string.Join(",", type.Actions)}");
-            }
-
-            if (await type.OwnerOfAsync(work, row.ObjectId) != caller.ProjectId && !caller.IsAdmin)
-            {
-                throw NeutronErrors.InvalidInput($"Only admins can manipulate policies on {wanted} objects they do not own");
-            }
-
-            await RefuseTwiceAsync(work, row);
-            await work.Db.InsertAsync(row, token: work.Cancellation);
-            await type.ChangedAsync(work, row.ObjectId);
-            ids.Add(row.Id);
+            throw NeutronErrors.InvalidInput($"Invalid action '{row.Action}' for object type '{wanted}'. Valid actions: {string.Join(",", type.Actions)}");
         }
 
-        return ids;
+        if (await type.OwnerOfAsync(work, row.ObjectId) != caller.ProjectId && !caller.IsAdmin)
+        {
+            throw NeutronErrors.InvalidInput($"Only admins can manipulate policies on {wanted} objects they do not own");
+        }
+
+        await RefuseTwiceAsync(work, row);
+        await work.Db.InsertAsync(row, token: work.Cancellation);
+        await type.ChangedAsync(work, row.ObjectId);
+        return row.Id;
     }
 
     public async Task UpdateAsync(Work work, Caller caller, RbacPolicyView view, Body body)

@@ -27,7 +27,7 @@ internal static class Sharing
     }
 
     /// <summary>The attribute <c>shared</c>, as the caller sees it.</summary>
-    public static ResourceAttribute<TRow, TView> Attribute<TRow, TView>(Func<TView, bool> isShared, bool put = true, LambdaExpression? sort = null)
+    public static ResourceAttribute<TRow, TView> Attribute<TRow, TView>(Func<TView, bool> isShared, bool put = true, LambdaExpression? sort = null, bool enforced = true)
         where TRow : ResourceRow
         where TView : IResourceView<TRow> =>
         new("shared")
@@ -35,7 +35,7 @@ internal static class Sharing
             Post = true,
             Put = put,
             Check = Checks.Flag,
-            Enforced = true,
+            Enforced = enforced,
             IsDefault = static value => !Checks.ToFlag(value),
             Write = (json, view) => json.WriteBooleanValue(isShared(view)),
             FilterFor = Filter,

@@ -54,7 +54,7 @@ internal sealed class HaNetworks(NeutronOptions options, NetworkResource network
 
     private async Task<string> CreateAsync(Work work, string projectId)
     {
-        var networkId = await networks.CreateOneAsync(work, BodyOf(json =>
+        var networkId = await networks.InsertAsync(work, Own, BodyOf(json =>
         {
             json.WriteString("name", $"HA network tenant {projectId}");
             if (options.HaNetworkType.Length > 0)

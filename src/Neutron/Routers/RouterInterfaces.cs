@@ -17,7 +17,7 @@ namespace SharpStack.Neutron.Routers;
 internal sealed record RouterInterface(string RouterId, string ProjectId, string PortId, string NetworkId, string SubnetId, IReadOnlyList<string> SubnetIds, IReadOnlyList<string> Tags);
 
 /// <summary><c>/v2.0/routers/{id}/add_router_interface</c> and its counterpart.</summary>
-internal sealed class RouterInterfaces(NeutronStore store, ResourceRoutes<RouterRow, RouterView> routers, RouterResource resource, RouterPorts ports, PortResource portResource, SubnetResource subnetResource, IpAllocator ipam, L3Scheduler scheduler)
+internal sealed class RouterInterfaces(NeutronStore store, ResourceRoutes<RouterRow, RouterView> routers, RouterPorts ports, PortResource portResource, SubnetResource subnetResource, IpAllocator ipam, L3Scheduler scheduler)
 {
     public void Map(ApiRoutes routes)
     {
@@ -49,13 +49,8 @@ internal sealed class RouterInterfaces(NeutronStore store, ResourceRoutes<Router
 
     private async Task RunAsync(ApiContext context, Func<Work, Caller, RouterRow, string?, string?, Task<RouterInterface>> change)
     {
-        var caller = NeutronApi.CallerOf(context);
+        var caller = await routers.EnforceAsync(context);
         var id = context.Route("id");
-        await using (var db = store.Read())
-        {
-            context.Enforce(resource.TargetOf(await routers.FindAsync(context, db, caller, id)));
-        }
-
         var sent = await context.ReadJsonAsync();
         var (portId, subnetId) = (IdOf(sent, "port_id"), IdOf(sent, "subnet_id"));
         if (portId is null && subnetId is null)

@@ -3,17 +3,15 @@ using LinqToDB;
 using LinqToDB.Async;
 using LinqToDB.Data;
 using SharpStack.Foundation;
-using SharpStack.Foundation.Policy;
 using SharpStack.Neutron.Api;
 using SharpStack.Neutron.Contracts;
-using SharpStack.Neutron.Quotas;
 using SharpStack.Neutron.Storage;
 using RouterAttributes = SharpStack.Neutron.Api.Attributes<SharpStack.Neutron.Routers.RouterRow, SharpStack.Neutron.Routers.RouterView>;
 
 namespace SharpStack.Neutron.Routers;
 
 /// <summary><c>/v2.0/routers</c>.</summary>
-internal sealed class RouterResource(NeutronOptions options, QuotaEngine quotas, RouterGateway gateways, RouterPorts ports, L3Scheduler scheduler, HaNetworks haNetworks) : IResource<RouterRow, RouterView>
+internal sealed class RouterResource(NeutronOptions options, RouterGateway gateways, RouterPorts ports, L3Scheduler scheduler, HaNetworks haNetworks) : IResource<RouterRow, RouterView>
 {
     private const string Gateway = "external_gateway_info";
 
@@ -22,6 +20,8 @@ internal sealed class RouterResource(NeutronOptions options, QuotaEngine quotas,
     public string Plural => "routers";
 
     public bool CanUpdate => true;
+
+    public bool HasQuota => true;
 
     public IReadOnlyList<ResourceAttribute<RouterRow, RouterView>> Attributes { get; } =
     [
@@ -71,24 +71,6 @@ internal sealed class RouterResource(NeutronOptions options, QuotaEngine quotas,
         var tags = await Tags.LoadAsync(db, ids, cancellationToken);
         return [.. rows.Select(row => new RouterView(
             row, row.GatewayPortId is { } port ? networks.GetValueOrDefault(port) : null, [.. ips[row.GatewayPortId ?? ""]], [.. zones[row.Id].Distinct().Order()], [.. helpers[row.Id]], [.. tags[row.Id]]))];
-    }
-
-    public PolicyTarget TargetOf(RouterView view) => PolicyTarget.Of(("project_id", view.Row.ProjectId), ("tenant_id", view.Row.ProjectId));
-
-    public Task<PolicyTarget> TargetOfNewAsync(DataConnection db, Body body, CancellationToken cancellationToken) =>
-        Task.FromResult(PolicyTarget.Of(("project_id", body.ProjectId), ("tenant_id", body.ProjectId)));
-
-    public async Task<IReadOnlyList<string>> CreateAsync(Work work, Caller caller, IReadOnlyList<Body> bodies)
-    {
-        await quotas.CheckAsync(work, bodies, "router");
-
-        var ids = new List<string>();
-        foreach (var body in bodies)
-        {
-            ids.Add(await CreateOneAsync(work, caller, body));
-        }
-
-        return ids;
     }
 
     public async Task UpdateAsync(Work work, Caller caller, RouterView view, Body body)
@@ -161,7 +143,7 @@ internal sealed class RouterResource(NeutronOptions options, QuotaEngine quotas,
 
     public CloudException NotFound(string id) => RouterErrors.NotFound(id);
 
-    private async Task<string> CreateOneAsync(Work work, Caller caller, Body body)
+    public async Task<string> CreateOneAsync(Work work, Caller caller, Body body)
     {
         var row = work.Stamp(new RouterRow
         {

@@ -19,13 +19,8 @@ internal sealed class RouterRoutes(NeutronStore store, ResourceRoutes<RouterRow,
     private async Task RunAsync(
         ApiContext context, Func<List<(string Destination, string Nexthop)>, List<(string Destination, string Nexthop)>, List<(string Destination, string Nexthop)>> change)
     {
-        var caller = NeutronApi.CallerOf(context);
+        await routers.EnforceAsync(context);
         var id = context.Route("id");
-        await using (var db = store.Read())
-        {
-            context.Enforce(resource.TargetOf(await routers.FindAsync(context, db, caller, id)));
-        }
-
         var root = await context.ReadJsonAsync();
         if (root.ValueKind != JsonValueKind.Object || !root.TryGetProperty("router", out var body) || body.ValueKind != JsonValueKind.Object || !body.TryGetProperty("routes", out var sent))
         {

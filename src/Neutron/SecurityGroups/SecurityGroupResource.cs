@@ -3,7 +3,6 @@ using LinqToDB;
 using LinqToDB.Async;
 using LinqToDB.Data;
 using SharpStack.Foundation;
-using SharpStack.Foundation.Policy;
 using SharpStack.Neutron.Api;
 using SharpStack.Neutron.Contracts;
 using SharpStack.Neutron.Quotas;
@@ -62,12 +61,6 @@ internal sealed class SecurityGroupResource(NeutronStore store, QuotaEngine quot
     }
 
     public SecurityGroupView For(SecurityGroupView view, Caller caller) => view with { IsShared = Sharing.Sees(view.Row, view.SharedWith, caller) };
-
-    public PolicyTarget TargetOf(SecurityGroupView view) =>
-        PolicyTarget.Of(("project_id", view.Row.ProjectId), ("tenant_id", view.Row.ProjectId), ("shared", PolicyTarget.Format(view.IsShared)));
-
-    public Task<PolicyTarget> TargetOfNewAsync(DataConnection db, Body body, CancellationToken cancellationToken) =>
-        Task.FromResult(PolicyTarget.Of(("project_id", body.ProjectId), ("tenant_id", body.ProjectId)));
 
     public async Task PrepareAsync(Caller caller, CancellationToken cancellationToken)
     {

@@ -73,9 +73,6 @@ internal sealed class SecurityGroupRuleResource(QuotaEngine quotas, SecurityGrou
     public PolicyTarget TargetOf(SecurityGroupRuleView view) => PolicyTarget.Of(
         ("project_id", view.Row.ProjectId), ("tenant_id", view.Row.ProjectId), ("security_group:tenant_id", view.GroupProjectId));
 
-    public Task<PolicyTarget> TargetOfNewAsync(DataConnection db, Body body, CancellationToken cancellationToken) =>
-        Task.FromResult(PolicyTarget.Of(("project_id", body.ProjectId), ("tenant_id", body.ProjectId)));
-
     public Task PrepareAsync(Caller caller, CancellationToken cancellationToken) => groups.PrepareAsync(caller, cancellationToken);
 
     public async Task<IReadOnlyList<string>> CreateAsync(Work work, Caller caller, IReadOnlyList<Body> bodies)

@@ -2,7 +2,6 @@ using LinqToDB;
 using LinqToDB.Async;
 using LinqToDB.Data;
 using SharpStack.Foundation;
-using SharpStack.Foundation.Policy;
 using SharpStack.Neutron.Api;
 using SharpStack.Neutron.Ml2;
 using SharpStack.Neutron.Storage;
@@ -40,24 +39,13 @@ internal sealed class SegmentResource(SegmentManager segments) : IResource<Segme
     public Task<List<SegmentView>> LoadAsync(DataConnection db, IReadOnlyList<SegmentRow> rows, CancellationToken cancellationToken) =>
         Task.FromResult(rows.Select(row => new SegmentView(row)).ToList());
 
-    public PolicyTarget TargetOf(SegmentView view) => PolicyTarget.Of(("project_id", view.Row.ProjectId), ("tenant_id", view.Row.ProjectId));
-
-    public Task<PolicyTarget> TargetOfNewAsync(DataConnection db, Body body, CancellationToken cancellationToken) =>
-        Task.FromResult(PolicyTarget.Of(("project_id", body.ProjectId), ("tenant_id", body.ProjectId)));
-
-    public async Task<IReadOnlyList<string>> CreateAsync(Work work, Caller caller, IReadOnlyList<Body> bodies)
+    public async Task<string> CreateOneAsync(Work work, Caller caller, Body body)
     {
-        var ids = new List<string>();
-        foreach (var body in bodies)
-        {
-            var networkId = body.Text("network_id");
-            var network = await work.Db.GetTable<NetworkRow>().FirstOrDefaultAsync(row => row.Id == networkId, work.Cancellation) ?? throw NeutronErrors.NetworkNotFound(networkId);
-            var segment = await segments.ReserveProviderAsync(work, network.ProjectId, new Segment(body.Text("network_type"), body.TextOrNull("physical_network"), body.Number("segmentation_id")));
-            var index = await work.Db.GetTable<SegmentRow>().Where(row => row.NetworkId == networkId).MaxAsync(row => (int?)row.SegmentIndex, work.Cancellation) ?? -1;
-            ids.Add((await SegmentManager.AddAsync(work, networkId, segment, index + 1, body.Text("name"), body.Text("description"))).Id);
-        }
-
-        return ids;
+        var networkId = body.Text("network_id");
+        var network = await work.Db.GetTable<NetworkRow>().FirstOrDefaultAsync(row => row.Id == networkId, work.Cancellation) ?? throw NeutronErrors.NetworkNotFound(networkId);
+        var segment = await segments.ReserveProviderAsync(work, network.ProjectId, new Segment(body.Text("network_type"), body.TextOrNull("physical_network"), body.Number("segmentation_id")));
+        var index = await work.Db.GetTable<SegmentRow>().Where(row => row.NetworkId == networkId).MaxAsync(row => (int?)row.SegmentIndex, work.Cancellation) ?? -1;
+        return (await SegmentManager.AddAsync(work, networkId, segment, index + 1, body.Text("name"), body.Text("description"))).Id;
     }
 
     public async Task UpdateAsync(Work work, Caller caller, SegmentView view, Body body)

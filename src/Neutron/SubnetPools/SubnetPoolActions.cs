@@ -8,7 +8,7 @@ using SharpStack.Neutron.Storage;
 namespace SharpStack.Neutron.SubnetPools;
 
 /// <summary><c>/v2.0/subnetpools/{id}/add_prefixes</c>, <c>remove_prefixes</c> and <c>onboard_network_subnets</c>.</summary>
-internal sealed class SubnetPoolActions(NeutronStore store, SubnetPoolResource pools)
+internal sealed class SubnetPoolActions(NeutronStore store, ResourceRoutes<SubnetPoolRow, SubnetPoolView> subnetPools, SubnetPoolResource pools)
 {
     public void Map(ApiRoutes routes)
     {
@@ -19,7 +19,7 @@ internal sealed class SubnetPoolActions(NeutronStore store, SubnetPoolResource p
 
     private async Task ChangeAsync(ApiContext context, Func<Work, Caller, SubnetPoolRow, IReadOnlyList<string>, Task<List<Ipam.Cidr>>> change)
     {
-        var caller = await EnforceAsync(context);
+        var caller = await subnetPools.EnforceAsync(context);
         var root = await context.ReadJsonAsync();
         if (root.ValueKind != JsonValueKind.Object || !root.TryGetProperty("prefixes", out var list))
         {
@@ -48,7 +48,7 @@ internal sealed class SubnetPoolActions(NeutronStore store, SubnetPoolResource p
 
     private async Task OnboardAsync(ApiContext context)
     {
-        var caller = await EnforceAsync(context);
+        var caller = await subnetPools.EnforceAsync(context);
         var root = await context.ReadJsonAsync();
         if (root.ValueKind != JsonValueKind.Object || !root.TryGetProperty("network_id", out var network) || Checks.Uuid(network) is not null)
         {
@@ -73,15 +73,5 @@ internal sealed class SubnetPoolActions(NeutronStore store, SubnetPoolResource p
 
             json.WriteEndArray();
         });
-    }
-
-    private async Task<Caller> EnforceAsync(ApiContext context)
-    {
-        var caller = NeutronApi.CallerOf(context);
-        var id = context.Route("id");
-        await using var db = store.Read();
-        var row = await pools.VisibleTo(pools.Rows(db), db, caller).FirstOrDefaultAsync(row => row.Id == id, context.Aborted) ?? throw NeutronErrors.SubnetPoolNotFound(id);
-        context.Enforce(pools.TargetOf(pools.For((await pools.LoadAsync(db, [row], context.Aborted))[0], caller)));
-        return caller;
     }
 }

@@ -2,10 +2,8 @@ using LinqToDB;
 using LinqToDB.Async;
 using LinqToDB.Data;
 using SharpStack.Foundation;
-using SharpStack.Foundation.Policy;
 using SharpStack.Neutron.Api;
 using SharpStack.Neutron.Ipam;
-using SharpStack.Neutron.Quotas;
 using SharpStack.Neutron.Rbac;
 using SharpStack.Neutron.Storage;
 using PoolAttributes = SharpStack.Neutron.Api.Attributes<SharpStack.Neutron.Storage.SubnetPoolRow, SharpStack.Neutron.SubnetPools.SubnetPoolView>;
@@ -13,13 +11,15 @@ using PoolAttributes = SharpStack.Neutron.Api.Attributes<SharpStack.Neutron.Stor
 namespace SharpStack.Neutron.SubnetPools;
 
 /// <summary><c>/v2.0/subnetpools</c>.</summary>
-internal sealed class SubnetPoolResource(QuotaEngine quotas) : IResource<SubnetPoolRow, SubnetPoolView>
+internal sealed class SubnetPoolResource : IResource<SubnetPoolRow, SubnetPoolView>
 {
     public string Singular => "subnetpool";
 
     public string Plural => "subnetpools";
 
     public bool CanUpdate => true;
+
+    public bool HasQuota => true;
 
     public IReadOnlyList<ResourceAttribute<SubnetPoolRow, SubnetPoolView>> Attributes { get; } =
     [
@@ -55,45 +55,31 @@ internal sealed class SubnetPoolResource(QuotaEngine quotas) : IResource<SubnetP
 
     public SubnetPoolView For(SubnetPoolView view, Caller caller) => view with { IsShared = Sharing.Sees(view.Row, view.SharedWith, caller) };
 
-    public PolicyTarget TargetOf(SubnetPoolView view) =>
-        PolicyTarget.Of(("project_id", view.Row.ProjectId), ("tenant_id", view.Row.ProjectId), ("shared", PolicyTarget.Format(view.IsShared)));
-
-    public Task<PolicyTarget> TargetOfNewAsync(DataConnection db, Body body, CancellationToken cancellationToken) =>
-        Task.FromResult(PolicyTarget.Of(("project_id", body.ProjectId), ("tenant_id", body.ProjectId)));
-
-    public async Task<IReadOnlyList<string>> CreateAsync(Work work, Caller caller, IReadOnlyList<Body> bodies)
+    public async Task<string> CreateOneAsync(Work work, Caller caller, Body body)
     {
-        await quotas.CheckAsync(work, bodies, Singular);
-
-        var ids = new List<string>();
-        foreach (var body in bodies)
+        var prefixes = SubnetPoolRules.Read(body.Texts("prefixes")!);
+        var row = work.Stamp(new SubnetPoolRow
         {
-            var prefixes = SubnetPoolRules.Read(body.Texts("prefixes")!);
-            var row = work.Stamp(new SubnetPoolRow
-            {
-                ProjectId = body.ProjectId,
-                Name = body.Text("name"),
-                Description = body.Text("description"),
-                IpVersion = prefixes[0].Version,
-                Prefixes = SubnetPoolRules.Write(prefixes),
-                DefaultQuota = body.Number("default_quota"),
-                IsDefault = body.Flag("is_default", false),
-                AddressScopeId = body.TextOrNull("address_scope_id"),
-                Shared = body.Flag("shared", false),
-            });
-            SubnetPoolRules.ReadLengths(row, body, isNew: true);
-            await CheckDefaultAsync(work, row);
-            await SubnetPoolRules.CheckScopeAsync(work, caller, row);
-            await work.Db.InsertAsync(row, token: work.Cancellation);
-            if (row.Shared)
-            {
-                await Sharing.OpenToAllAsync(work, Singular, row, Sharing.AsShared);
-            }
-
-            ids.Add(row.Id);
+            ProjectId = body.ProjectId,
+            Name = body.Text("name"),
+            Description = body.Text("description"),
+            IpVersion = prefixes[0].Version,
+            Prefixes = SubnetPoolRules.Write(prefixes),
+            DefaultQuota = body.Number("default_quota"),
+            IsDefault = body.Flag("is_default", false),
+            AddressScopeId = body.TextOrNull("address_scope_id"),
+            Shared = body.Flag("shared", false),
+        });
+        SubnetPoolRules.ReadLengths(row, body, isNew: true);
+        await CheckDefaultAsync(work, row);
+        await SubnetPoolRules.CheckScopeAsync(work, caller, row);
+        await work.Db.InsertAsync(row, token: work.Cancellation);
+        if (row.Shared)
+        {
+            await Sharing.OpenToAllAsync(work, Singular, row, Sharing.AsShared);
         }
 
-        return ids;
+        return row.Id;
     }
 
     public async Task UpdateAsync(Work work, Caller caller, SubnetPoolView view, Body body)

@@ -10,7 +10,6 @@ using SharpStack.Neutron.Contracts;
 using SharpStack.Neutron.Ipam;
 using SharpStack.Neutron.Networks;
 using SharpStack.Neutron.Ports;
-using SharpStack.Neutron.Quotas;
 using SharpStack.Neutron.Rbac;
 using SharpStack.Neutron.Routers;
 using SharpStack.Neutron.Segments;
@@ -21,7 +20,7 @@ using SubnetAttributes = SharpStack.Neutron.Api.Attributes<SharpStack.Neutron.St
 namespace SharpStack.Neutron.Subnets;
 
 /// <summary><c>/v2.0/subnets</c>.</summary>
-internal sealed class SubnetResource(NeutronOptions options, QuotaEngine quotas, PortOperations ports, DhcpScheduler scheduler) : IResource<SubnetRow, SubnetView>
+internal sealed class SubnetResource(NeutronOptions options, PortOperations ports, DhcpScheduler scheduler) : IResource<SubnetRow, SubnetView>
 {
     private static readonly AttributeCheck Ipv6Mode = static value =>
         value.ValueKind == JsonValueKind.Null ? null : Checks.OneOf("slaac", "dhcpv6-stateful", "dhcpv6-stateless")(value);
@@ -31,6 +30,8 @@ internal sealed class SubnetResource(NeutronOptions options, QuotaEngine quotas,
     public string Plural => "subnets";
 
     public bool CanUpdate => true;
+
+    public bool HasQuota => true;
 
     public IReadOnlyList<ResourceAttribute<SubnetRow, SubnetView>> Attributes { get; } =
     [
@@ -100,19 +101,6 @@ internal sealed class SubnetResource(NeutronOptions options, QuotaEngine quotas,
                 ("tenant_id", body.ProjectId),
                 ("network:tenant_id", network.ProjectId),
                 ("shared", PolicyTarget.Format(await Sharing.IsSharedAsync(db, network, body.ProjectId, cancellationToken))));
-    }
-
-    public async Task<IReadOnlyList<string>> CreateAsync(Work work, Caller caller, IReadOnlyList<Body> bodies)
-    {
-        await quotas.CheckAsync(work, bodies, "subnet");
-
-        var ids = new List<string>();
-        foreach (var body in bodies)
-        {
-            ids.Add(await CreateOneAsync(work, caller, body));
-        }
-
-        return ids;
     }
 
     public async Task UpdateAsync(Work work, Caller caller, SubnetView view, Body body)
@@ -190,7 +178,6 @@ internal sealed class SubnetResource(NeutronOptions options, QuotaEngine quotas,
 
     public CloudException NotFound(string id) => NeutronErrors.SubnetNotFound(id);
 
-    /// <summary>One subnet, with no regard to quotas.</summary>
     public async Task<string> CreateOneAsync(Work work, Caller caller, Body body)
     {
         var networkId = body.Text("network_id");
