@@ -20,6 +20,7 @@ using SharpStack.Neutron.NetworkSegmentRanges;
 using SharpStack.Neutron.Notifications;
 using SharpStack.Neutron.PortForwardings;
 using SharpStack.Neutron.Ports;
+using SharpStack.Neutron.Qos;
 using SharpStack.Neutron.Quotas;
 using SharpStack.Neutron.Rbac;
 using SharpStack.Neutron.Routers;
@@ -73,6 +74,8 @@ public sealed class NeutronModule : IServiceModule
         services.AddSingleton(RbacObjectTypes.SubnetPool);
         services.AddSingleton(RbacObjectTypes.AddressScope);
         services.AddSingleton(RbacObjectTypes.SecurityGroup);
+        services.AddSingleton(RbacObjectTypes.AddressGroup);
+        services.AddSingleton(RbacObjectTypes.QosPolicy);
         services.AddSingleton<SubnetResource>();
         services.AddSingleton<PortResource>();
         services.AddSingleton<AgentReports>();
@@ -151,6 +154,11 @@ public sealed class NeutronModule : IServiceModule
             MapRouters(agents);
         }
 
+        if (options.HasPlugin("qos"))
+        {
+            MapQos();
+        }
+
         new QuotaApi(store, quotas, options).Map(routes);
         new NetworkReports(store, services.GetRequiredService<AgentDirectory>()).Map(routes);
 
@@ -172,6 +180,22 @@ public sealed class NeutronModule : IServiceModule
             {
                 MapResource(services.GetRequiredService<ConntrackHelperResource>(), hasTags: false);
             }
+        }
+
+        void MapQos()
+        {
+            MapResource(new QosPolicyResource(), hasTags: true);
+            foreach (var kind in QosRuleKind.All)
+            {
+                MapResource(new QosRuleResource(kind, isAlias: false), hasTags: false);
+            }
+
+            foreach (var kind in (QosRuleKind[])[QosRuleKind.BandwidthLimit, QosRuleKind.DscpMarking, QosRuleKind.MinimumBandwidth, QosRuleKind.MinimumPacketRate])
+            {
+                MapResource(new QosRuleResource(kind, isAlias: true), hasTags: false);
+            }
+
+            QosRuleTypes.Map(routes);
         }
 
         ResourceRoutes<TRow, TView> MapResource<TRow, TView>(IResource<TRow, TView> resource, bool hasTags)

@@ -21,7 +21,7 @@ internal static class NeutronPolicies
 
     private static readonly string[] TagRules =
     [
-        "networks_tags", "subnets_tags", "ports_tags", "security_groups_tags", "subnetpools_tags", "network_segment_ranges_tags", "routers_tags", "floatingips_tags",
+        "networks_tags", "subnets_tags", "ports_tags", "security_groups_tags", "subnetpools_tags", "network_segment_ranges_tags", "routers_tags", "floatingips_tags", "policies_tags",
     ];
 
     private static readonly PolicyRule[] Rules =
@@ -158,6 +158,15 @@ internal static class NeutronPolicies
         .. OfParent("floatingip_port_forwarding"),
         .. OfParent("router_conntrack_helper"),
 
+        Rule("get_policy", AdminOrReader, Any),
+        .. Plain(Admin, "create_policy", "update_policy", "delete_policy"),
+        Rule("get_rule_type", Admin, Any),
+        .. QosRule("bandwidth_limit", Any, hasAlias: true),
+        .. QosRule("dscp_marking", Any, hasAlias: true),
+        .. QosRule("minimum_bandwidth", Any, hasAlias: true),
+        .. QosRule("minimum_packet_rate", null, hasAlias: true),
+        .. QosRule("packet_rate_limit", null, hasAlias: false),
+
         Rule("get_quota", Admin),
         Rule("update_quota", Admin),
         Rule("delete_quota", Admin),
@@ -198,6 +207,19 @@ internal static class NeutronPolicies
         {
             yield return Rule($"{verb}_{name}", $"{AdminOrMember} or rule:ext_parent_owner", "rule:admin_or_ext_parent_owner");
         }
+    }
+
+    private static IEnumerable<PolicyRule> QosRule(string type, string? readBefore, bool hasAlias)
+    {
+        foreach (var place in hasAlias ? (string[])["policy", "alias"] : ["policy"])
+        {
+            var name = $"{place}_{type}_rule";
+            yield return Rule($"get_{name}", AdminOrReader, readBefore);
+            yield return Rule($"update_{name}", Admin);
+            yield return Rule($"delete_{name}", Admin);
+        }
+
+        yield return Rule($"create_policy_{type}_rule", Admin);
     }
 
     private static IEnumerable<PolicyRule> Each(string rule, string check, params string[] attributes) => attributes.Select(attribute => Rule($"{rule}:{attribute}", check));

@@ -43,6 +43,15 @@ public sealed class AddressGroupTests
             "SecurityGroupMultipleRemoteEntites");
         await RefusedAsync(
             cloud.Demo.PostAsync("/v2.0/security-group-rules", Json($"{{'security_group_rule': {{'security_group_id': '{group}', 'direction': 'ingress', 'remote_address_group_id': '{Guid.NewGuid()}'}}}}")), 404, "AddressGroupNotFound");
+        var foreign = (await CreateAsync(cloud.Other, "security-groups", "{'name': 'theirs'}")).Id();
+        var shared = Json($"{{'rbac_policy': {{'object_type': 'address_group', 'object_id': '{addresses}', 'target_tenant': '{TestIdentities.OtherProject}', 'action': 'access_as_shared'}}}}");
+        var theirs = Json($"{{'security_group_rule': {{'security_group_id': '{foreign}', 'direction': 'ingress', 'remote_address_group_id': '{addresses}'}}}}");
+        await RefusedAsync(cloud.Other.PostAsync("/v2.0/security-group-rules", theirs), 404, "AddressGroupNotFound");
+        var policy = (await cloud.Demo.PostAsync("/v2.0/rbac-policies", shared)).Expect(201).Json.GetProperty("rbac_policy").Id();
+        (await cloud.Other.PostAsync("/v2.0/security-group-rules", theirs)).Expect(201);
+        await RefusedAsync(cloud.Demo.DeleteAsync($"/v2.0/rbac-policies/{policy}"), 409, "RbacPolicyInUse");
+        (await cloud.Other.DeleteAsync($"/v2.0/security-groups/{foreign}")).Expect(204);
+        (await cloud.Demo.DeleteAsync($"/v2.0/rbac-policies/{policy}")).Expect(204);
         (await cloud.Demo.DeleteAsync($"/v2.0/security-group-rules/{rule.Id()}")).Expect(204);
         (await cloud.Demo.DeleteAsync($"/v2.0/address-groups/{addresses}")).Expect(204);
 

@@ -63,7 +63,8 @@ public sealed class RbacTests
         var scope = (await CreateAsync(cloud.Demo, "address-scopes", "{'name': 's', 'ip_version': 4}")).Id();
         var pool = (await CreateAsync(cloud.Demo, "subnetpools", "{'name': 'p', 'prefixes': ['10.0.0.0/8']}")).Id();
         var group = (await CreateAsync(cloud.Demo, "security-groups", "{'name': 'g'}")).Id();
-        foreach (var (type, path) in ((string, string)[])[("address_scope", $"address-scopes/{scope}"), ("subnetpool", $"subnetpools/{pool}"), ("security_group", $"security-groups/{group}")])
+        var addresses = (await CreateAsync(cloud.Demo, "address-groups", "{'addresses': ['10.0.0.0/24']}")).Id();
+        foreach (var (type, path) in ((string, string)[])[("address_group", $"address-groups/{addresses}"), ("address_scope", $"address-scopes/{scope}"), ("subnetpool", $"subnetpools/{pool}"), ("security_group", $"security-groups/{group}")])
         {
             (await cloud.Other.GetAsync($"/v2.0/{path}")).Expect(404);
             var policy = await ShareAsync(cloud.Demo, type, path.Split('/')[1], TestIdentities.OtherProject);

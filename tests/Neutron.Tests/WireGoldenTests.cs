@@ -10,17 +10,17 @@ public sealed class WireGoldenTests
 {
     private static readonly Dictionary<string, string[]> Absent = new()
     {
-        ["network"] = ["is_default", "pvlan", "qinq", "qos_policy_id", "vlan_transparent"],
+        ["network"] = ["is_default", "pvlan", "qinq", "vlan_transparent"],
         ["subnet"] = ["router:external"],
         ["port"] =
         [
             "hardware_offload_type", "pvlan_community", "pvlan_type",
-            "qos_network_policy_id", "qos_policy_id", "resource_request", "device_profile", "numa_affinity_policy", "trunk_details", "hints", "trusted", "mac_learning_enabled",
+            "resource_request", "device_profile", "numa_affinity_policy", "trunk_details", "hints", "trusted", "mac_learning_enabled",
         ],
         ["security_group_rule"] = ["belongs_to_default_sg", "tags"],
         ["agent"] = ["resource_versions"],
         ["router"] = ["flavor_id", "service_type_id"],
-        ["floatingip"] = ["dns_domain", "dns_name", "qos_network_policy_id", "qos_policy_id"],
+        ["floatingip"] = ["dns_domain", "dns_name"],
         ["network_ip_availability"] = ["ip_availability_details"],
         ["subnet_ip_availability"] = ["ip_availability_details"],
     };
@@ -77,6 +77,21 @@ public sealed class WireGoldenTests
             ("port-fowarding-show-response", $"floatingips/{forwarding}/port_forwardings/{one}"), ("port-fowarding-list-response", $"floatingips/{forwarding}/port_forwardings"),
             ("router-l3-agent-list-response", $"routers/{routed.Router}/l3-agents"), ("agent-l3-routers-list-response", $"agents/{l3}/l3-routers"),
         ])
+        {
+            Compare(sample, (await cloud.Admin.GetAsync($"/v2.0/{path}")).Expect(200));
+        }
+
+        var qos = (await cloud.Admin.PostAsync("/v2.0/qos/policies", Json("{'policy': {'name': '10Mbit'}}"))).Expect(201).Json.GetProperty("policy").Id();
+        foreach (var (kind, attribute, value) in ((string, string, int)[])
+            [("bandwidth_limit", "max_kbps", 10000), ("dscp_marking", "dscp_mark", 26), ("minimum_bandwidth", "min_kbps", 10), ("minimum_packet_rate", "min_kpps", 10), ("packet_rate_limit", "max_kpps", 10)])
+        {
+            var rules = $"/v2.0/qos/policies/{qos}/{kind}_rules";
+            var rule = (await cloud.Admin.PostAsync(rules, Json($"{{'{kind}_rule': {{'{attribute}': {value}}}}}"))).Expect(201).Json.GetProperty($"{kind}_rule").Id();
+            Compare($"{kind}_rule-show-response", (await cloud.Admin.GetAsync($"{rules}/{rule}")).Expect(200));
+            Compare($"{kind}_rules-list-response", (await cloud.Admin.GetAsync(rules)).Expect(200));
+        }
+
+        foreach (var (sample, path) in ((string, string)[])[("policy-show-response", $"qos/policies/{qos}"), ("policies-list-response", "qos/policies"), ("rule_types-list-response", "qos/rule-types")])
         {
             Compare(sample, (await cloud.Admin.GetAsync($"/v2.0/{path}")).Expect(200));
         }

@@ -18,7 +18,7 @@ internal sealed class AddressGroupActions(NeutronStore store, ResourceRoutes<Add
 
     private async Task RunAsync(ApiContext context, bool isRemoval)
     {
-        await groups.EnforceAsync(context);
+        var caller = await groups.EnforceAsync(context);
         var id = context.Route("id");
         var root = await context.ReadJsonAsync();
         if (root.ValueKind != JsonValueKind.Object || !root.TryGetProperty("addresses", out var sent) || sent.ValueKind == JsonValueKind.Null)
@@ -37,7 +37,7 @@ internal sealed class AddressGroupActions(NeutronStore store, ResourceRoutes<Add
             {
                 var row = await work.Db.GetTable<AddressGroupRow>().FirstOrDefaultAsync(row => row.Id == id, work.Cancellation) ?? throw resource.NotFound(id);
                 await resource.ChangeAsync(work, row, addresses, isRemoval);
-                return new AddressGroupView(row);
+                return resource.For((await resource.LoadAsync(work.Db, [row], work.Cancellation))[0], caller);
             },
             context.Aborted);
         await groups.AnswerAsync(context, 200, view);

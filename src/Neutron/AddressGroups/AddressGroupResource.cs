@@ -6,6 +6,7 @@ using LinqToDB.Mapping;
 using SharpStack.Foundation;
 using SharpStack.Neutron.Api;
 using SharpStack.Neutron.Ipam;
+using SharpStack.Neutron.Rbac;
 using SharpStack.Neutron.SecurityGroups;
 using SharpStack.Neutron.Storage;
 using AddressGroupAttributes = SharpStack.Neutron.Api.Attributes<SharpStack.Neutron.AddressGroups.AddressGroupRow, SharpStack.Neutron.AddressGroups.AddressGroupView>;
@@ -13,14 +14,20 @@ using AddressGroupAttributes = SharpStack.Neutron.Api.Attributes<SharpStack.Neut
 namespace SharpStack.Neutron.AddressGroups;
 
 [Table("address_groups")]
-internal sealed class AddressGroupRow : ResourceRow
+internal sealed class AddressGroupRow : ResourceRow, IShareableRow
 {
     /// <summary>CIDRs, normalised and sorted, as a JSON list.</summary>
     [Column("addresses")]
     public string Addresses { get; set; } = "[]";
+
+    [Column("shared")]
+    public bool Shared { get; set; }
+
+    [Column("shared_selectively")]
+    public bool SharedSelectively { get; set; }
 }
 
-internal sealed record AddressGroupView(AddressGroupRow Row) : IResourceView<AddressGroupRow>;
+internal sealed record AddressGroupView(AddressGroupRow Row, IReadOnlyList<string> SharedWith, bool IsShared) : IResourceView<AddressGroupRow>, ISharedView;
 
 /// <summary><c>/v2.0/address-groups</c>: lists of addresses that rules of security groups name.</summary>
 internal sealed class AddressGroupResource : IResource<AddressGroupRow, AddressGroupView>
@@ -36,15 +43,20 @@ internal sealed class AddressGroupResource : IResource<AddressGroupRow, AddressG
         .. AddressGroupAttributes.Standard(),
         AddressGroupAttributes.Text("name", static row => row.Name, post: true, put: true, check: Checks.Text(255)),
         AddressGroupAttributes.Raw("addresses", static row => row.Addresses, post: true, check: CheckAddresses),
+        new("shared") { Write = static (json, view) => json.WriteBooleanValue(view.IsShared), FilterFor = Sharing.Filter },
     ];
 
     public IQueryable<AddressGroupRow> Rows(DataConnection db) => db.GetTable<AddressGroupRow>();
 
-    public IQueryable<AddressGroupRow> VisibleTo(IQueryable<AddressGroupRow> rows, DataConnection db, Caller caller) =>
-        caller.SeesAll ? rows : rows.Where(row => row.ProjectId == caller.ProjectId);
+    public IQueryable<AddressGroupRow> VisibleTo(IQueryable<AddressGroupRow> rows, DataConnection db, Caller caller) => Sharing.VisibleTo(rows, db, caller);
 
-    public Task<List<AddressGroupView>> LoadAsync(DataConnection db, IReadOnlyList<AddressGroupRow> rows, CancellationToken cancellationToken) =>
-        Task.FromResult(rows.Select(row => new AddressGroupView(row)).ToList());
+    public async Task<List<AddressGroupView>> LoadAsync(DataConnection db, IReadOnlyList<AddressGroupRow> rows, CancellationToken cancellationToken)
+    {
+        var targets = await Sharing.TargetsAsync(db, rows, cancellationToken);
+        return [.. rows.Select(row => new AddressGroupView(row, [.. targets[row.Id]], row.Shared))];
+    }
+
+    public AddressGroupView For(AddressGroupView view, Caller caller) => view with { IsShared = Sharing.Sees(view.Row, view.SharedWith, caller) };
 
     public async Task<string> CreateOneAsync(Work work, Caller caller, Body body)
     {
@@ -74,10 +86,13 @@ internal sealed class AddressGroupResource : IResource<AddressGroupRow, AddressG
             throw NeutronErrors.Conflict("AddressGroupInUse", $"Address group {view.Row.Id} is in use on one or more security group rules.");
         }
 
+        await Sharing.CloseAsync(work, view.Row.Id);
         await work.Db.GetTable<AddressGroupRow>().Where(row => row.Id == view.Row.Id).DeleteAsync(work.Cancellation);
     }
 
-    public CloudException NotFound(string id) => NeutronErrors.NotFound("AddressGroupNotFound", $"Address group {id} could not be found.");
+    public CloudException NotFound(string id) => GroupNotFound(id);
+
+    public static CloudException GroupNotFound(string id) => NeutronErrors.NotFound("AddressGroupNotFound", $"Address group {id} could not be found.");
 
     /// <summary>Adds addresses, none of which may be there, or takes some away, all of which must be.</summary>
     public async Task ChangeAsync(Work work, AddressGroupRow row, IReadOnlyList<string> sent, bool isRemoval)

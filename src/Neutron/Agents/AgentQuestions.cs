@@ -7,6 +7,7 @@ using SharpStack.Neutron.Api;
 using SharpStack.Neutron.Contracts;
 using SharpStack.Neutron.Ipam;
 using SharpStack.Neutron.Ports;
+using SharpStack.Neutron.Qos;
 using SharpStack.Neutron.Routers;
 using SharpStack.Neutron.SecurityGroups;
 using SharpStack.Neutron.Storage;
@@ -126,6 +127,8 @@ internal sealed class AgentQuestions(NeutronStore store, PortOperations operatio
         var addresses = (await db.GetTable<IpAllocationRow>().WhereIn(ip => ip.PortId, ids).OrderBy(ip => ip.Position).ToListAsync(cancellationToken)).ToLookup(ip => ip.PortId);
         var groups = (await db.GetTable<PortSecurityGroupRow>().WhereIn(row => row.PortId, ids).OrderBy(row => row.SecurityGroupId).ToListAsync(cancellationToken)).ToLookup(row => row.PortId, row => row.SecurityGroupId);
 
+        var rules = await QosAttachments.RulesAsync(db, rows.Where(row => networks.ContainsKey(row.NetworkId)).Select(row => QosAttachments.EffectiveOf(row, networks[row.NetworkId])), cancellationToken);
+
         // What was deleted between two of these queries is left out; its hint is on the way.
         return [.. from row in rows
                    where networks.ContainsKey(row.NetworkId)
@@ -148,7 +151,8 @@ internal sealed class AgentQuestions(NeutronStore store, PortOperations operatio
                        row.DeviceId,
                        row.PortSecurityEnabled,
                        [.. groups[row.Id]],
-                       row.Revision)];
+                       row.Revision,
+                       QosAttachments.DeviceOf(rules[QosAttachments.EffectiveOf(row, networks[row.NetworkId]) ?? ""]))];
     }
 
     /// <summary>The addresses of the address groups that rules name.</summary>

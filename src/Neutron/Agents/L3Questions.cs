@@ -7,6 +7,7 @@ using SharpStack.Neutron.Contracts;
 using SharpStack.Neutron.FloatingIps;
 using SharpStack.Neutron.Ipam;
 using SharpStack.Neutron.PortForwardings;
+using SharpStack.Neutron.Qos;
 using SharpStack.Neutron.Routers;
 using SharpStack.Neutron.Storage;
 
@@ -107,6 +108,9 @@ internal sealed class L3Questions(NeutronStore store, RouterPorts routerPorts)
             .ToLookup(row => row.FloatingIpId);
         var helpers = (await db.GetTable<ConntrackHelperRow>().WhereIn(row => row.RouterId, ids).OrderBy(row => row.Id).ToListAsync(cancellationToken)).ToLookup(row => row.RouterId);
         var virtualIds = await db.GetTable<HaVirtualRouterRow>().WhereIn(row => row.RouterId, ids).ToDictionaryAsync(row => row.RouterId, row => row.VirtualRouterId, cancellationToken);
+        var outside = floating.SelectMany(group => group).Select(row => row.FloatingNetworkId).Distinct().ToList();
+        var ofNetworks = outside.Count == 0 ? [] : await db.GetTable<NetworkRow>().WhereIn(row => row.Id, outside).ToDictionaryAsync(row => row.Id, row => row.QosPolicyId, cancellationToken);
+        var rules = await QosAttachments.RulesAsync(db, rows.Select(row => row.GatewayQosPolicyId).Concat(floating.SelectMany(group => group).Select(PolicyOf)), cancellationToken);
         var byRouter = owned.ToLookup(own => own.RouterId);
 
         // An HA router whose port on the HA network is not there yet is not told of: its hint is on the way.
@@ -121,11 +125,13 @@ internal sealed class L3Questions(NeutronStore store, RouterPorts routerPorts)
                        row.AdminStateUp,
                        row.Revision,
                        row.IsHa ? new L3HighAvailability(virtualIds[row.Id], VrrpPriority, parts.PortOf(haPort!), $"169.254.0.{virtualIds[row.Id]}/24") : null,
-                       gateway is null ? null : new L3Gateway(parts.PortOf(gateway), row.EnableSnat, []),
+                       gateway is null ? null : new L3Gateway(parts.PortOf(gateway), row.EnableSnat, QosAttachments.LimitsOf(rules[row.GatewayQosPolicyId ?? ""])),
                        [.. byRouter[row.Id].Where(own => RouterPorts.IsInterface(own.PortType)).Select(own => parts.PortOf(own.Port)).Where(port => port.FixedIps.Count > 0)],
-                       [.. floating[row.Id].Select(ip => new L3FloatingIp(ip.Id, ip.FloatingIpAddress, ip.FixedIpAddress, ip.Status, [.. forwardings[ip.Id].Select(ForwardingOf)], []))],
+                       [.. floating[row.Id].Select(ip => new L3FloatingIp(ip.Id, ip.FloatingIpAddress, ip.FixedIpAddress, ip.Status, [.. forwardings[ip.Id].Select(ForwardingOf)], QosAttachments.LimitsOf(rules[PolicyOf(ip) ?? ""])))],
                        ExtraRoutes.Read(row.Routes).ConvertAll(route => new HostRoute(route.Destination, route.Nexthop)),
                        [.. helpers[row.Id].Select(helper => new L3ConntrackHelper(helper.Protocol, helper.Port, helper.Helper))])];
+
+        string? PolicyOf(FloatingIpRow row) => row.QosPolicyId ?? ofNetworks.GetValueOrDefault(row.FloatingNetworkId);
     }
 
     private static L3PortForwarding ForwardingOf(PortForwardingRow row) =>

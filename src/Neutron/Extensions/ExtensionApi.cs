@@ -22,6 +22,7 @@ internal sealed class ExtensionApi(NeutronOptions options)
         ("port-mac-address-regenerate", "Neutron Port MAC address regenerate", "Network port MAC address regenerate", "2018-05-03T10:00:00-00:00"),
         ("rbac-policies", "RBAC Policies", "Allows creation and modification of policies that control tenant access to resources.", "2015-06-17T12:15:12-00:00"),
         ("rbac-address-scope", "Add address_scope type to RBAC", "Add address_scope type to RBAC", "2020-02-12T00:00:00-00:00"),
+        ("rbac-address-group", "Add address_group type to RBAC", "Add address_group type to network RBAC", "2021-01-20T00:00:00-00:00"),
         ("rbac-security-groups", "Add security_group type to network RBAC", "Add security_group type to network RBAC", "2019-02-14T00:00:00-00:00"),
         ("rbac-subnetpool", "Add subnetpool type to RBAC", "Add subnetpool type to RBAC", "2020-02-05T00:00:00-00:00"),
         ("security-groups-shared-filtering", "Security group filtering on the shared field", "Support filtering security groups on the shared field", "2021-10-05T09:00:00-00:00"),
@@ -64,7 +65,7 @@ internal sealed class ExtensionApi(NeutronOptions options)
         ("sorting", "Sorting support", "Extension that indicates that sorting is enabled.", "2016-06-12T00:00:00-00:00"),
         ("standard-attr-description", "standard-attr-description", "Extension to add descriptions to standard attributes", "2016-02-10T10:00:00-00:00"),
         ("standard-attr-revisions", "Resource revision numbers", "This extension will display the revision number of neutron resources.", "2016-04-11T10:00:00-00:00"),
-        ("standard-attr-tag", "Tag support for resources with standard attribute: floatingip, network, network_segment_range, port, router, security_group, subnet, subnetpool", "Enables to set tag on resources with standard attribute.", "2017-01-01T00:00:00-00:00"),
+        ("standard-attr-tag", "Tag support for resources with standard attribute: floatingip, network, network_segment_range, policy, port, router, security_group, subnet, subnetpool", "Enables to set tag on resources with standard attribute.", "2017-01-01T00:00:00-00:00"),
         ("standard-attr-timestamp", "Resource timestamps", "Adds created_at and updated_at fields to all Neutron resources that have Neutron standard attributes.", "2016-09-12T10:00:00-00:00"),
         ("stateful-security-group", "Stateful security group", "Indicates if the security group is stateful or not", "2019-11-26T09:00:00-00:00"),
         ("subnet-service-types", "Subnet service types", "Provides ability to set the subnet service_types field", "2016-03-15T18:00:00-00:00"),
@@ -75,7 +76,7 @@ internal sealed class ExtensionApi(NeutronOptions options)
     private readonly (string Alias, string Name, string Description, string Updated)[] all =
     [
         .. Always,
-        .. PluginExtensions.All.Where(extension => options.HasPlugin(extension.Plugin)).Select(extension => (extension.Alias, extension.Name, extension.Description, extension.Updated)),
+        .. PluginExtensions.All.Where(extension => extension.Plugin.Split('+').All(options.HasPlugin)).Select(extension => (extension.Alias, extension.Name, extension.Description, extension.Updated)),
         .. options.HasPortSecurity ? PortSecurity : [],
     ];
 

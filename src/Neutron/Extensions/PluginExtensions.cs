@@ -1,6 +1,6 @@
 namespace SharpStack.Neutron.Extensions;
 
-/// <summary>The extensions that service plugins bring, by the plugin's name in <c>service_plugins</c>.</summary>
+/// <summary>The extensions that service plugins bring, by the plugin's name in <c>service_plugins</c>; those of several, by all their names.</summary>
 internal static class PluginExtensions
 {
     public static readonly IReadOnlyList<(string Plugin, string Alias, string Name, string Description, string Updated)> All =
@@ -19,5 +19,19 @@ internal static class PluginExtensions
         ("port_forwarding", "floating-ip-port-forwarding-port-ranges", "Floating IP Port Forwarding support port ranges", "Add suport to port ranges", "2020-07-01T10:00:00-00:00"),
         ("port_forwarding", "expose-port-forwarding-in-fip", "Expose Floating IP port forwardings", "Expose port forwarding fields in floating IP response", "2018-06-28T16:00:00-00:00"),
         ("conntrack_helper", "l3-conntrack-helper", "L3 Conntrack helper", "Allow adding CT target rules for conntrack helper", "2019-04-04T10:00:00-00:00"),
+        ("qos", "qos", "Quality of Service", "The Quality of Service extension.", "2015-06-08T10:00:00-00:00"),
+        ("qos", "qos-bw-limit-direction", "Direction for QoS bandwidth limit rule", "Allow to configure QoS bandwidth limit rule with specific direction: ingress or egress", "2017-04-10T10:00:00-00:00"),
+        ("qos", "qos-bw-minimum-ingress", "Ingress direction for QoS minimum bandwidth rule", "Allow to configure QoS minumum bandwidth rule with ingress direction.", "2018-07-09T10:00:00-00:00"),
+        ("qos", "qos-default", "QoS default policy", "Expose the QoS default policy per project", "2017-041-06T10:00:00-00:00"),
+        ("qos", "qos-port-network-policy", "QoS port network policy ID", "Adds a the QoS network ID to the port definition", "2019-11-01T10:00:00-00:00"),
+        ("qos", "qos-pps", "QoS Rule Type Packet per Second Extension", "Add QoS Rule Type Packet per Second", "2021-05-12T10:00:00-00:00"),
+        ("qos", "qos-pps-minimum", "QoS minimum packet rate rule", "Allow to configure QoS minimum packet rate rule.", "2021-07-14T10:00:00-00:00"),
+        ("qos", "qos-pps-minimum-rule-alias", "QoS minimum packet rate rule alias", "API to enable GET, PUT and DELETE operations on QoS minimum packet rate rule without specifying policy ID", "2021-10-22T10:00:00-00:00"),
+        ("qos", "qos-rule-type-details", "Details of QoS rule types", "Expose details about QoS rule types supported by loaded backend drivers", "2017-06-22T10:00:00-00:00"),
+        ("qos", "qos-rule-type-filter", "Allow to filter the list of QoS rule types", "Allows to filter the QoS rule type list adding two new flags. \"all_rules\" prints all implemented QoS rule types. \"all_supported\" prints all supported QoS rule types by the drivers.", "2022-02-02T10:00:00-00:00"),
+        ("qos", "qos-rules-alias", "Quality of Service rules alias API", "API to enable GET, PUT and DELETE operations on QoS policy rules without specifying policy ID", "2018-10-07T10:00:00-00:00"),
+        ("qos+router", "qos-fip", "Floating IP QoS", "The floating IP Quality of Service extension", "2017-07-20T00:00:00-00:00"),
+        ("qos+router", "qos-fip-network-policy", "QoS floating IP network policy ID", "Adds a the QoS network ID to the floating IP definition", "2021-11-15T10:00:00-00:00"),
+        ("qos+router", "qos-gateway-ip", "Router gateway IP QoS", "The Router gateway IP Quality of Service extension", "2018-02-24T00:00:00-00:00"),
     ];
 }

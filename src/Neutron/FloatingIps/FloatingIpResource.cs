@@ -9,6 +9,7 @@ using SharpStack.Neutron.Ipam;
 using SharpStack.Neutron.Networks;
 using SharpStack.Neutron.PortForwardings;
 using SharpStack.Neutron.Ports;
+using SharpStack.Neutron.Qos;
 using SharpStack.Neutron.Routers;
 using SharpStack.Neutron.Storage;
 using FloatingIpAttributes = SharpStack.Neutron.Api.Attributes<SharpStack.Neutron.FloatingIps.FloatingIpRow, SharpStack.Neutron.FloatingIps.FloatingIpView>;
@@ -41,6 +42,8 @@ internal sealed class FloatingIpResource(NeutronOptions options, PortResource po
         FloatingIpAttributes.Text("status", static row => row.Status),
         FloatingIpAttributes.Shown("port_details", WritePort),
         .. options.HasPlugin("port_forwarding") ? (ResourceAttribute<FloatingIpRow, FloatingIpView>[])[FloatingIpAttributes.Shown("port_forwardings", WriteForwardings)] : [],
+        .. QosAttachments.AttributeOf(
+            options, static row => row.QosPolicyId, FloatingIpAttributes.Shown("qos_network_policy_id", static (json, view) => json.WriteStringValue(view.NetworkQosPolicyId))),
         FloatingIpAttributes.Shown("tags", static (json, view) => json.WriteTexts(view.Tags)),
     ];
 
@@ -60,8 +63,11 @@ internal sealed class FloatingIpResource(NeutronOptions options, PortResource po
         var portIds = rows.Select(row => row.FixedPortId).OfType<string>().ToList();
         var found = portIds.Count == 0 ? [] : await db.GetTable<PortRow>().WhereIn(port => port.Id, portIds).ToDictionaryAsync(port => port.Id, cancellationToken);
         var forwardings = (await db.GetTable<PortForwardingRow>().WhereIn(row => row.FloatingIpId, ids).OrderBy(row => row.Id).ToListAsync(cancellationToken)).ToLookup(row => row.FloatingIpId);
+        var outside = rows.Select(row => row.FloatingNetworkId).Distinct().ToList();
+        var policies = await db.GetTable<NetworkRow>().WhereIn(row => row.Id, outside).ToDictionaryAsync(row => row.Id, row => row.QosPolicyId, cancellationToken);
         var tags = await Tags.LoadAsync(db, ids, cancellationToken);
-        return [.. rows.Select(row => new FloatingIpView(row, found.GetValueOrDefault(row.FixedPortId ?? ""), [.. forwardings[row.Id]], [.. tags[row.Id]]))];
+        return [.. rows.Select(row => new FloatingIpView(
+            row, found.GetValueOrDefault(row.FixedPortId ?? ""), [.. forwardings[row.Id]], policies.GetValueOrDefault(row.FloatingNetworkId), [.. tags[row.Id]]))];
     }
 
     public async Task UpdateAsync(Work work, Caller caller, FloatingIpView view, Body body)
@@ -71,6 +77,13 @@ internal sealed class FloatingIpResource(NeutronOptions options, PortResource po
         if (body.Has("port_id") || body.HasValue("fixed_ip_address"))
         {
             await LinkAsync(work, caller, row, body);
+        }
+
+        var policy = await QosAttachments.ReadAsync(work, caller, body, row.QosPolicyId);
+        if (policy != row.QosPolicyId)
+        {
+            row.QosPolicyId = policy;
+            await RouterHints.TouchAsync(work, row.RouterId is { } router ? [router] : []);
         }
 
         work.Bump(row);
@@ -141,6 +154,7 @@ internal sealed class FloatingIpResource(NeutronOptions options, PortResource po
             FloatingIpAddress = address,
             FloatingPortId = port.Id,
             Status = FloatingIpLinks.Down,
+            QosPolicyId = await QosAttachments.ReadAsync(work, caller, body, null),
         });
         await LinkAsync(work, caller, row, body);
         await work.Db.InsertAsync(row, token: work.Cancellation);

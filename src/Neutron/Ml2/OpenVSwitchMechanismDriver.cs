@@ -8,7 +8,9 @@ namespace SharpStack.Neutron.Ml2;
 /// <summary><c>openvswitch</c>: needs a live OVS agent on the host that reaches the segment.</summary>
 internal sealed class OpenVSwitchMechanismDriver : IMechanismDriver
 {
-    public string Name => "openvswitch";
+    public const string DriverName = "openvswitch";
+
+    public string Name => DriverName;
 
     public PortBinding? TryBind(PortRow port, Segment segment, IReadOnlyList<Agent> agents)
     {

@@ -10,6 +10,7 @@ using SharpStack.Neutron.Contracts;
 using SharpStack.Neutron.FloatingIps;
 using SharpStack.Neutron.Ml2;
 using SharpStack.Neutron.Ports;
+using SharpStack.Neutron.Qos;
 using SharpStack.Neutron.Rbac;
 using SharpStack.Neutron.Routers;
 using SharpStack.Neutron.SecurityGroups;
@@ -58,6 +59,7 @@ internal sealed class NetworkResource(NeutronOptions options, SegmentManager seg
             Filter = static (rows, _, values) => rows.WhereIn(static row => row.IsDefault, values.ConvertAll(Checks.ToFlag)),
         },
         NetworkAttributes.Text("dns_domain", static row => row.DnsDomain, post: true, put: true, check: DnsChecks.Domain),
+        .. QosAttachments.AttributeOf<NetworkRow, NetworkView>(options, static row => row.QosPolicyId),
         NetworkAttributes.Shown("l2_adjacency", static (json, view) => json.WriteBooleanValue(!view.IsRouted)),
         NetworkAttributes.Shown("ipv4_address_scope", static (json, view) => json.WriteStringValue(view.Ipv4AddressScope)),
         NetworkAttributes.Shown("ipv6_address_scope", static (json, view) => json.WriteStringValue(view.Ipv6AddressScope)),
@@ -165,6 +167,13 @@ internal sealed class NetworkResource(NeutronOptions options, SegmentManager seg
             await CheckDefaultAsync(work, row);
         }
 
+        var policy = await QosAttachments.ReadAsync(work, caller, body, row.QosPolicyId);
+        if (policy != row.QosPolicyId)
+        {
+            row.QosPolicyId = policy;
+            await QosAttachments.CheckNetworkAsync(work, row);
+        }
+
         await TouchAsync(work, row);
         work.Hint(bus => bus.FanoutAsync(OpenVSwitchContracts.NetworkChanged, new NetworkHint(row.Id)));
         await ports.TellDhcpAsync(work, row.Id);
@@ -242,10 +251,12 @@ internal sealed class NetworkResource(NeutronOptions options, SegmentManager seg
             IsDefault = body.Flag("is_default", false),
             DnsDomain = body.Text("dns_domain"),
             PortSecurityEnabled = body.Flag("port_security_enabled", true),
+            QosPolicyId = await QosAttachments.ReadAsync(work, caller, body, null) ?? await QosAttachments.DefaultOfAsync(work, body.ProjectId),
             AvailabilityZoneHints = JsonText.OfTexts(body.Texts("availability_zone_hints") ?? []),
             Revision = 1,
         });
         await CheckDefaultAsync(work, row);
+        await QosAttachments.CheckNetworkAsync(work, row);
         await work.Db.InsertAsync(row, token: work.Cancellation);
         if (row.Shared)
         {

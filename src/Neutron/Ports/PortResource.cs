@@ -10,6 +10,7 @@ using SharpStack.Neutron.Api;
 using SharpStack.Neutron.FloatingIps;
 using SharpStack.Neutron.Ipam;
 using SharpStack.Neutron.Networks;
+using SharpStack.Neutron.Qos;
 using SharpStack.Neutron.Rbac;
 using SharpStack.Neutron.Routers;
 using SharpStack.Neutron.SecurityGroups;
@@ -65,6 +66,11 @@ internal sealed class PortResource(NeutronOptions options, SecurityGroupResource
         PortAttributes.Text("dns_name", static row => row.DnsName, post: true, put: true, check: DnsChecks.Name),
         PortAttributes.Text("dns_domain", static row => row.DnsDomain, post: true, put: true, check: DnsChecks.Domain),
         PortAttributes.Shown("dns_assignment", (json, view) => PortNames.Write(json, view, options.DnsDomain)),
+        .. QosAttachments.AttributeOf(
+            options,
+            static row => row.QosPolicyId,
+            PortAttributes.Shown("qos_network_policy_id", static (json, view) => json.WriteStringValue(view.Network.QosPolicyId), static (rows, db, values) =>
+                rows.Where(row => db.GetTable<NetworkRow>().Any(network => network.Id == row.NetworkId && values.Contains(network.QosPolicyId!))))),
         new("tags") { Post = true, Check = Checks.Texts, Write = static (json, view) => json.WriteTexts(view.Tags) },
     ];
 
@@ -122,6 +128,13 @@ internal sealed class PortResource(NeutronOptions options, SecurityGroupResource
         row.DataPlaneStatus = body.Has("data_plane_status") ? body.TextOrNull("data_plane_status") : row.DataPlaneStatus;
         row.DnsName = body.Has("dns_name") ? PortNames.Checked(body.Text("dns_name"), options.DnsDomain) : row.DnsName;
         row.DnsDomain = body.Has("dns_domain") ? body.Text("dns_domain") : row.DnsDomain;
+        var policy = await QosAttachments.ReadAsync(work, caller, body, row.QosPolicyId);
+        if (policy != row.QosPolicyId)
+        {
+            row.QosPolicyId = policy;
+            await QosAttachments.CheckPortAsync(work, row, view.Network);
+        }
+
         if (body.Has("mac_address"))
         {
             await ChangeMacAsync(work, row, body.TextOrNull("mac_address"));
@@ -247,7 +260,9 @@ internal sealed class PortResource(NeutronOptions options, SecurityGroupResource
             PropagateUplinkStatus = body.Flag("propagate_uplink_status", false),
             DnsName = PortNames.Checked(body.Text("dns_name"), options.DnsDomain),
             DnsDomain = body.Text("dns_domain"),
+            QosPolicyId = await QosAttachments.ReadAsync(work, caller, body, null),
         };
+        await QosAttachments.CheckPortAsync(work, row, network);
         await InsertAsync(work, row, wishes, groupIds);
         foreach (var tag in (body.Texts("tags") ?? []).Distinct(StringComparer.Ordinal))
         {

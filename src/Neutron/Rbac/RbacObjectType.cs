@@ -1,7 +1,11 @@
 using LinqToDB;
 using LinqToDB.Async;
 using SharpStack.Foundation;
+using SharpStack.Neutron.AddressGroups;
 using SharpStack.Neutron.Api;
+using SharpStack.Neutron.FloatingIps;
+using SharpStack.Neutron.Qos;
+using SharpStack.Neutron.Routers;
 using SharpStack.Neutron.Storage;
 
 namespace SharpStack.Neutron.Rbac;
@@ -18,6 +22,26 @@ internal interface IRbacObjectType
 
     /// <summary>The projects that use it by leave of this action, the owner perhaps among them.</summary>
     Task<List<string>> UsersAsync(Work work, string id, string action);
+
+    /// <summary>With the policies as they are now, all who use the object must still be allowed to.</summary>
+    /// <param name="goneTarget">Whom a policy named that is no more.</param>
+    async Task CheckUsersAsync(Work work, string id, string action, string goneTarget)
+    {
+        var owner = await OwnerOfAsync(work, id);
+        var left = await work.Db.GetTable<RbacPolicyRow>().Where(policy => policy.ObjectId == id && policy.Action == action).Select(policy => policy.Target).ToListAsync(work.Cancellation);
+        if (left.Contains(Sharing.Everyone))
+        {
+            return;
+        }
+
+        var stranded = (await UsersAsync(work, id, action))
+            .Where(user => user.Length > 0 && user != owner && !left.Contains(user) && (goneTarget == Sharing.Everyone || goneTarget == user)).ToList();
+        if (stranded.Count > 0)
+        {
+            throw NeutronErrors.Conflict(
+                "RbacPolicyInUse", $"RBAC policy on object {id} cannot be removed because other objects depend on it.\nDetails: it is used by the projects {string.Join(", ", stranded)}");
+        }
+    }
 
     /// <summary>Its policies changed: what the row says of them is to be made true.</summary>
     Task ChangedAsync(Work work, string id);
@@ -86,4 +110,17 @@ internal static class RbacObjectTypes
                                 join port in work.Db.GetTable<PortRow>() on bound.PortId equals port.Id
                                 select port.ProjectId,
         NeutronErrors.SecurityGroupNotFound);
+
+    public static IRbacObjectType QosPolicy { get; } = new RbacObjectType<QosPolicyRow>(
+        "qos_policy",
+        static (work, id, _) => work.Db.GetTable<PortRow>().Where(row => row.QosPolicyId == id).Select(row => row.ProjectId)
+            .Union(work.Db.GetTable<NetworkRow>().Where(row => row.QosPolicyId == id).Select(row => row.ProjectId))
+            .Union(work.Db.GetTable<FloatingIpRow>().Where(row => row.QosPolicyId == id).Select(row => row.ProjectId))
+            .Union(work.Db.GetTable<RouterRow>().Where(row => row.GatewayQosPolicyId == id).Select(row => row.ProjectId)),
+        QosErrors.PolicyNotFound);
+
+    public static IRbacObjectType AddressGroup { get; } = new RbacObjectType<AddressGroupRow>(
+        "address_group",
+        static (work, id, _) => work.Db.GetTable<SecurityGroupRuleRow>().Where(rule => rule.RemoteAddressGroupId == id).Select(rule => rule.ProjectId),
+        AddressGroupResource.GroupNotFound);
 }

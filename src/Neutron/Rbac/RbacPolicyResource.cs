@@ -84,38 +84,18 @@ internal sealed class RbacPolicyResource(IEnumerable<IRbacObjectType> known) : I
         await RefuseTwiceAsync(work, row);
         work.Bump(row);
         await work.Db.UpdateAsync(row, token: work.Cancellation);
-        await CheckUsersAsync(work, row, before);
+        await types[row.ObjectType].CheckUsersAsync(work, row.ObjectId, row.Action, before);
         await types[row.ObjectType].ChangedAsync(work, row.ObjectId);
     }
 
     public async Task DeleteAsync(Work work, Caller caller, RbacPolicyView view)
     {
         await work.Db.GetTable<RbacPolicyRow>().Where(row => row.Id == view.Row.Id).DeleteAsync(work.Cancellation);
-        await CheckUsersAsync(work, view.Row, view.Row.Target);
+        await types[view.Row.ObjectType].CheckUsersAsync(work, view.Row.ObjectId, view.Row.Action, view.Row.Target);
         await types[view.Row.ObjectType].ChangedAsync(work, view.Row.ObjectId);
     }
 
     public CloudException NotFound(string id) => NeutronErrors.NotFound("RbacPolicyNotFound", $"RBAC policy of type unknown with ID {id} not found");
-
-    /// <summary>With the policies as they are now, all who use the object must still be allowed to.</summary>
-    private async Task CheckUsersAsync(Work work, RbacPolicyRow row, string goneTarget)
-    {
-        var type = types[row.ObjectType];
-        var owner = await type.OwnerOfAsync(work, row.ObjectId);
-        var left = await work.Db.GetTable<RbacPolicyRow>().Where(policy => policy.ObjectId == row.ObjectId && policy.Action == row.Action).Select(policy => policy.Target).ToListAsync(work.Cancellation);
-        if (left.Contains(Sharing.Everyone))
-        {
-            return;
-        }
-
-        var stranded = (await type.UsersAsync(work, row.ObjectId, row.Action))
-            .Where(user => user.Length > 0 && user != owner && !left.Contains(user) && (goneTarget == Sharing.Everyone || goneTarget == user)).ToList();
-        if (stranded.Count > 0)
-        {
-            throw NeutronErrors.Conflict(
-                "RbacPolicyInUse", $"RBAC policy on object {row.ObjectId} cannot be removed because other objects depend on it.\nDetails: it is used by the projects {string.Join(", ", stranded)}");
-        }
-    }
 
     private static async Task RefuseTwiceAsync(Work work, RbacPolicyRow row)
     {

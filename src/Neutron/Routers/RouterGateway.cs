@@ -6,6 +6,7 @@ using SharpStack.Neutron.Contracts;
 using SharpStack.Neutron.FloatingIps;
 using SharpStack.Neutron.Ipam;
 using SharpStack.Neutron.Networks;
+using SharpStack.Neutron.Qos;
 using SharpStack.Neutron.Storage;
 
 namespace SharpStack.Neutron.Routers;
@@ -13,7 +14,7 @@ namespace SharpStack.Neutron.Routers;
 /// <summary>Gives routers their external gateways, and takes them away.</summary>
 internal sealed class RouterGateway(NeutronOptions options, RouterPorts ports, IpAllocator ipam)
 {
-    public static string? Check(JsonElement value)
+    public string? Check(JsonElement value)
     {
         if (IsNone(value))
         {
@@ -37,6 +38,7 @@ internal sealed class RouterGateway(NeutronOptions options, RouterPorts ports, I
                 "network_id" => Checks.Uuid(network),
                 "enable_snat" => Checks.Flag(member.Value),
                 "external_fixed_ips" => Checks.FixedIps(member.Value),
+                QosAttachments.Attribute when options.HasPlugin("qos") => Checks.UuidOrNull(member.Value),
                 _ => $"Unexpected keys supplied: {member.Name}",
             };
             if (reason is not null)
@@ -57,6 +59,12 @@ internal sealed class RouterGateway(NeutronOptions options, RouterPorts ports, I
         router.EnableSnat = !isNone && sent.TryGetProperty("enable_snat", out var snat) ? Checks.ToFlag(snat) : options.EnableSnatByDefault;
         List<FixedIpWish> wishes = isNone || !sent.TryGetProperty("external_fixed_ips", out var ips) || ips.ValueKind != JsonValueKind.Array ? []
             : [.. ips.EnumerateArray().Select(wish => new FixedIpWish(TextOf(wish, "subnet_id"), TextOf(wish, "ip_address")))];
+        if (isNone || sent.TryGetProperty(QosAttachments.Attribute, out _))
+        {
+            // Who takes the gateway away may take away what was said of it.
+            router.GatewayQosPolicyId = isNone ? null : await QosAttachments.ChangeAsync(work, caller, router.GatewayQosPolicyId, TextOf(sent, QosAttachments.Attribute));
+        }
+
         var attached = await RouterPorts.LoadAsync(work.Db, router.Id, work.Cancellation);
         var current = attached.Find(port => port.Port.Id == router.GatewayPortId);
         var subnets = networkId is null ? [] : await CheckNetworkAsync(work, caller, networkId, wishes);

@@ -5,6 +5,7 @@ using LinqToDB.Data;
 using SharpStack.Foundation;
 using SharpStack.Neutron.Api;
 using SharpStack.Neutron.Contracts;
+using SharpStack.Neutron.Qos;
 using SharpStack.Neutron.Storage;
 using RouterAttributes = SharpStack.Neutron.Api.Attributes<SharpStack.Neutron.Routers.RouterRow, SharpStack.Neutron.Routers.RouterView>;
 
@@ -33,11 +34,11 @@ internal sealed class RouterResource(NeutronOptions options, RouterGateway gatew
         {
             Post = true,
             Put = true,
-            Check = RouterGateway.Check,
+            Check = gateways.Check,
             Enforced = true,
             EnforcedParts = ["network_id", "enable_snat", "external_fixed_ips"],
             IsDefault = static value => value.ValueKind == JsonValueKind.Null,
-            Write = WriteGateway,
+            Write = (json, view) => WriteGateway(json, view, options.HasPlugin("qos")),
         },
         RouterAttributes.Raw("routes", static row => row.Routes, put: true, check: Checks.HostRoutes),
         RouterAttributes.Flag("ha", static row => row.IsHa, post: true, put: true, enforced: true),
@@ -215,7 +216,7 @@ internal sealed class RouterResource(NeutronOptions options, RouterGateway gatew
     private static string? NotDistributed(JsonElement value) =>
         value.ValueKind == JsonValueKind.Null || !Checks.ToFlag(value) ? null : "distributed routers are not offered by this cloud";
 
-    private static void WriteGateway(Utf8JsonWriter json, RouterView view)
+    private static void WriteGateway(Utf8JsonWriter json, RouterView view, bool hasQos)
     {
         if (view.GatewayNetworkId is null)
         {
@@ -236,6 +237,11 @@ internal sealed class RouterResource(NeutronOptions options, RouterGateway gatew
 
         json.WriteEndArray();
         json.WriteBoolean("enable_snat", view.Row.EnableSnat);
+        if (hasQos)
+        {
+            json.WriteString(QosAttachments.Attribute, view.Row.GatewayQosPolicyId);
+        }
+
         json.WriteEndObject();
     }
 

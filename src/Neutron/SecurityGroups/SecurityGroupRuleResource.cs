@@ -11,6 +11,7 @@ using SharpStack.Neutron.AddressGroups;
 using SharpStack.Neutron.Api;
 using SharpStack.Neutron.Ipam;
 using SharpStack.Neutron.Quotas;
+using SharpStack.Neutron.Rbac;
 using SharpStack.Neutron.Storage;
 using RuleAttributes = SharpStack.Neutron.Api.Attributes<SharpStack.Neutron.Storage.SecurityGroupRuleRow, SharpStack.Neutron.SecurityGroups.SecurityGroupRuleView>;
 
@@ -101,9 +102,9 @@ internal sealed class SecurityGroupRuleResource(QuotaEngine quotas, SecurityGrou
             }
 
             if (row.RemoteAddressGroupId is { } addresses
-                && !await work.Db.GetTable<AddressGroupRow>().AnyAsync(other => other.Id == addresses && (caller.SeesAll || other.ProjectId == caller.ProjectId), work.Cancellation))
+                && !await Sharing.VisibleTo(work.Db.GetTable<AddressGroupRow>(), work.Db, caller).AnyAsync(other => other.Id == addresses, work.Cancellation))
             {
-                throw NeutronErrors.NotFound("AddressGroupNotFound", $"Address group {addresses} could not be found.");
+                throw AddressGroupResource.GroupNotFound(addresses);
             }
 
             work.Stamp(row);

@@ -72,6 +72,9 @@ internal sealed class NetworkRow : ResourceRow, IShareableRow
 
     [Column("availability_zone_hints")]
     public string AvailabilityZoneHints { get; set; } = "";
+
+    [Column("qos_policy_id")]
+    public string? QosPolicyId { get; set; }
 }
 
 [Table("subnets")]
@@ -184,6 +187,9 @@ internal sealed class PortRow : ResourceRow
     /// <summary><c>immediate</c>, <c>deferred</c> or <c>none</c>.</summary>
     [Column("ip_allocation")]
     public string IpAllocation { get; set; } = "immediate";
+
+    [Column("qos_policy_id")]
+    public string? QosPolicyId { get; set; }
 }
 
 /// <summary>A binding of a port to a host where it is to be active later.</summary>
