@@ -10,6 +10,7 @@ using SharpStack.Neutron.AddressGroups;
 using SharpStack.Neutron.AddressScopes;
 using SharpStack.Neutron.Agents;
 using SharpStack.Neutron.Api;
+using SharpStack.Neutron.AutoAllocation;
 using SharpStack.Neutron.Contracts;
 using SharpStack.Neutron.Extensions;
 using SharpStack.Neutron.FloatingIps;
@@ -30,6 +31,7 @@ using SharpStack.Neutron.Storage;
 using SharpStack.Neutron.Storage.Migrations;
 using SharpStack.Neutron.SubnetPools;
 using SharpStack.Neutron.Subnets;
+using SharpStack.Neutron.Trunks;
 
 namespace SharpStack.Neutron;
 
@@ -93,6 +95,8 @@ public sealed class NeutronModule : IServiceModule
         services.AddSingleton<ConntrackHelperResource>();
         services.AddSingleton<L3Questions>();
         services.AddSingleton<AddressGroupResource>();
+        services.AddSingleton<TrunkRules>();
+        services.AddSingleton<TrunkResource>();
         context.AddWorker<NeutronServer>();
         context.AddApi(new ApiDefinition
         {
@@ -159,6 +163,12 @@ public sealed class NeutronModule : IServiceModule
             MapQos();
         }
 
+        if (options.HasPlugin("trunk"))
+        {
+            var trunks = services.GetRequiredService<TrunkResource>();
+            new TrunkActions(store, MapResource(trunks, hasTags: true), trunks).Map(routes);
+        }
+
         new QuotaApi(store, quotas, options).Map(routes);
         new NetworkReports(store, services.GetRequiredService<AgentDirectory>()).Map(routes);
 
@@ -166,7 +176,9 @@ public sealed class NeutronModule : IServiceModule
         {
             var routerResource = services.GetRequiredService<RouterResource>();
             var routers = MapResource(routerResource, hasTags: true);
-            ActivatorUtilities.CreateInstance<RouterInterfaces>(services, routers).Map(routes);
+            var interfaces = ActivatorUtilities.CreateInstance<RouterInterfaces>(services, routers);
+            interfaces.Map(routes);
+            ActivatorUtilities.CreateInstance<AutoAllocatedTopologyApi>(services, interfaces).Map(routes);
             new RouterRoutes(store, routers, routerResource).Map(routes);
             new L3AgentApi(store, agents, services.GetRequiredService<L3Scheduler>(), routerResource, routers).Map(routes);
             MapResource(services.GetRequiredService<FloatingIpResource>(), hasTags: true);

@@ -42,11 +42,13 @@ internal sealed class NeutronOptions(ServiceConfig config, HostOptions host)
     private static readonly ConfigOption<string> HaNetworkTypeOption = new("DEFAULT", "l3_ha_network_type", "", "Network type of the HA networks; empty: that of tenant networks.");
     private static readonly ConfigOption<string> HaPhysicalNetworkOption = new("DEFAULT", "l3_ha_network_physical_name", "", "Physical network of the HA networks.");
 
+    private const string Trunk = "trunk";
+
     private static readonly (string Resource, ConfigOption<int> Option)[] QuotaOptions =
     [
         Quota("network", 100), Quota("subnet", 100), Quota("port", 500), Quota("subnetpool", -1), Quota("rbac_policy", 10),
         Quota("security_group", 10), Quota("security_group_rule", 100),
-        Quota("router", 10), Quota("floatingip", 50),
+        Quota("router", 10), Quota("floatingip", 50), Quota(Trunk, -1),
     ];
 
     /// <summary>All of them, for validation and samples.</summary>
@@ -129,7 +131,7 @@ internal sealed class NeutronOptions(ServiceConfig config, HostOptions host)
     public string HostName => host.HostName;
 
     /// <summary>The default limits by resource, in the order that the API shows.</summary>
-    public IEnumerable<(string Resource, int Limit)> DefaultQuotas => QuotaOptions.Select(quota => (quota.Resource, config.Get(quota.Option)));
+    public IEnumerable<(string Resource, int Limit)> DefaultQuotas => QuotaOptions.Where(quota => quota.Resource != Trunk || HasPlugin(Trunk)).Select(quota => (quota.Resource, config.Get(quota.Option)));
 
     private static (string Resource, ConfigOption<int> Option) Quota(string resource, int limit) =>
         (resource, new ConfigOption<int>("quotas", "quota_" + resource, limit, $"Default limit of {resource.Replace('_', ' ')}s of a project; -1 for none.") { Min = -1 });

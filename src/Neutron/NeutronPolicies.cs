@@ -21,7 +21,7 @@ internal static class NeutronPolicies
 
     private static readonly string[] TagRules =
     [
-        "networks_tags", "subnets_tags", "ports_tags", "security_groups_tags", "subnetpools_tags", "network_segment_ranges_tags", "routers_tags", "floatingips_tags", "policies_tags",
+        "networks_tags", "subnets_tags", "ports_tags", "security_groups_tags", "subnetpools_tags", "network_segment_ranges_tags", "routers_tags", "floatingips_tags", "policies_tags", "trunks_tags",
     ];
 
     private static readonly PolicyRule[] Rules =
@@ -44,6 +44,7 @@ internal static class NeutronPolicies
         Base("external", "field:networks:router:external=True"),
         Base("shared_address_scopes", "field:address_scopes:shared=True"),
         Base("shared_security_group", "field:security_groups:shared=True"),
+        Base("shared_qos_policy", "field:policies:shared=True"),
         Base("shared_subnetpools", "field:subnetpools:shared=True"),
         Base("restrict_wildcard", $"({NoWildcard}) or {Admin}"),
         Base("admin_or_data_plane_int", "rule:context_is_admin or role:data_plane_integrator"),
@@ -158,15 +159,24 @@ internal static class NeutronPolicies
         .. OfParent("floatingip_port_forwarding"),
         .. OfParent("router_conntrack_helper"),
 
-        Rule("get_policy", AdminOrReader, Any),
+        Rule("create_trunk", AdminOrMember, Any),
+        Rule("get_trunk", AdminOrReader, AdminOrOwner),
+        Rule("update_trunk", AdminOrMember, AdminOrOwner),
+        Rule("delete_trunk", AdminOrMember, AdminOrOwner),
+        Rule("get_subports", AdminOrReader, Any),
+        Rule("add_subports", AdminOrMember, AdminOrOwner),
+        Rule("remove_subports", AdminOrMember, AdminOrOwner),
+        Rule("get_policy", $"{AdminOrReader} or rule:shared_qos_policy", Any),
         .. Plain(Admin, "create_policy", "update_policy", "delete_policy"),
-        Rule("get_rule_type", Admin, Any),
+        Rule("get_rule_type", Any),
         .. QosRule("bandwidth_limit", Any, hasAlias: true),
         .. QosRule("dscp_marking", Any, hasAlias: true),
         .. QosRule("minimum_bandwidth", Any, hasAlias: true),
         .. QosRule("minimum_packet_rate", null, hasAlias: true),
         .. QosRule("packet_rate_limit", null, hasAlias: false),
 
+        Rule("get_auto_allocated_topology", AdminOrReader, AdminOrOwner),
+        Rule("delete_auto_allocated_topology", AdminOrMember, AdminOrOwner),
         Rule("get_quota", Admin),
         Rule("update_quota", Admin),
         Rule("delete_quota", Admin),

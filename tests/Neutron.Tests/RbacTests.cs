@@ -49,11 +49,18 @@ public sealed class RbacTests
         await using var cloud = await StartAsync();
         var network = (await cloud.CreateNetworkAsync(cloud.Admin)).Id();
         await RefusedAsync(cloud.Demo.GetAsync($"/v2.0/networks/{network}"), 404, "NetworkNotFound");
-        (await cloud.Admin.PostAsync("/v2.0/rbac-policies", Policy("network", network, TestIdentities.DemoProject, "access_as_external"))).Expect(201);
+        var policy = (await cloud.Admin.PostAsync("/v2.0/rbac-policies", Policy("network", network, TestIdentities.DemoProject, "access_as_external"))).Expect(201).Json.GetProperty("rbac_policy").Id();
         var seen = (await cloud.Demo.GetAsync($"/v2.0/networks/{network}")).Expect(200).Json.GetProperty("network");
         Assert.True(seen.GetProperty("router:external").GetBoolean());
         Assert.False(seen.GetProperty("shared").GetBoolean());
         await RefusedAsync(cloud.Other.GetAsync($"/v2.0/networks/{network}"), 404, "NetworkNotFound");
+        await CreateAsync(cloud.Admin, "subnets", $"{{'network_id': '{network}', 'ip_version': 4, 'cidr': '203.0.113.0/24'}}");
+        var router = (await CreateAsync(cloud.Demo, "routers", $"{{'external_gateway_info': {{'network_id': '{network}'}}}}")).Id();
+        await RefusedAsync(cloud.Admin.DeleteAsync($"/v2.0/rbac-policies/{policy}"), 409, "RbacPolicyInUse");
+        await RefusedAsync(cloud.Admin.PutAsync($"/v2.0/rbac-policies/{policy}", Json($"{{'rbac_policy': {{'target_tenant': '{TestIdentities.OtherProject}'}}}}")), 409, "RbacPolicyInUse");
+        (await cloud.Demo.DeleteAsync($"/v2.0/routers/{router}")).Expect(204);
+        (await cloud.Admin.DeleteAsync($"/v2.0/rbac-policies/{policy}")).Expect(204);
+        await RefusedAsync(cloud.Demo.GetAsync($"/v2.0/networks/{network}"), 404, "NetworkNotFound");
     }
 
     [Fact]

@@ -103,7 +103,7 @@ public sealed class WireGoldenTests
         Compare("versions-list-response", (await cloud.Admin.GetAsync("/")).Expect(200));
     }
 
-    private static void Compare(string sample, TestAnswer answer)
+    internal static void Compare(string sample, TestAnswer answer)
     {
         using var stream = typeof(WireGoldenTests).Assembly.GetManifestResourceStream(sample)!;
         using var expected = JsonDocument.Parse(stream);

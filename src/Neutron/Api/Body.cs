@@ -11,6 +11,17 @@ internal sealed class Body(JsonElement json, string projectId, string parentId =
     /// <summary>The id of what it belongs to, from the path; empty for resources of their own.</summary>
     public string ParentId { get; } = parentId;
 
+    /// <summary>Attributes that the server itself asks for.</summary>
+    /// <param name="projectId">Empty for what users neither see nor pay for.</param>
+    public static Body Of(string projectId, Action<Utf8JsonWriter> write) => new(
+        JsonElement.Parse(JsonText.Of(json =>
+        {
+            json.WriteStartObject();
+            write(json);
+            json.WriteEndObject();
+        })),
+        projectId);
+
     public bool Has(string name) => json.TryGetProperty(name, out _);
 
     /// <summary>Sent, and not null.</summary>

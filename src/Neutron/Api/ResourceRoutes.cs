@@ -355,6 +355,13 @@ internal sealed class ResourceRoutes<TRow, TView>(IResource<TRow, TView> resourc
         });
     }
 
+    /// <summary>The resource without its name around it, as some actions answer.</summary>
+    public Task AnswerBareAsync(ApiContext context, TView view)
+    {
+        context.WithoutPolicy();
+        return context.WriteJsonAsync(200, json => Write(json, context, view, null));
+    }
+
     private void Write(Utf8JsonWriter json, ApiContext context, TView view, HashSet<string>? fields)
     {
         json.WriteStartObject();

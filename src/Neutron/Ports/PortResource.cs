@@ -15,6 +15,7 @@ using SharpStack.Neutron.Rbac;
 using SharpStack.Neutron.Routers;
 using SharpStack.Neutron.SecurityGroups;
 using SharpStack.Neutron.Storage;
+using SharpStack.Neutron.Trunks;
 using PortAttributes = SharpStack.Neutron.Api.Attributes<SharpStack.Neutron.Storage.PortRow, SharpStack.Neutron.Ports.PortView>;
 
 namespace SharpStack.Neutron.Ports;
@@ -71,6 +72,8 @@ internal sealed class PortResource(NeutronOptions options, SecurityGroupResource
             static row => row.QosPolicyId,
             PortAttributes.Shown("qos_network_policy_id", static (json, view) => json.WriteStringValue(view.Network.QosPolicyId), static (rows, db, values) =>
                 rows.Where(row => db.GetTable<NetworkRow>().Any(network => network.Id == row.NetworkId && values.Contains(network.QosPolicyId!))))),
+        .. options.HasPlugin("trunk")
+            ? (ResourceAttribute<PortRow, PortView>[])[new("trunk_details") { Write = static (json, view) => view.Trunk!.Write(json), IsShown = static view => view.Trunk is not null }] : [],
         new("tags") { Post = true, Check = Checks.Texts, Write = static (json, view) => json.WriteTexts(view.Tags) },
     ];
 
@@ -94,8 +97,12 @@ internal sealed class PortResource(NeutronOptions options, SecurityGroupResource
         var bound = (await db.GetTable<PortSecurityGroupRow>().WhereIn(row => row.PortId, ids).OrderBy(row => row.SecurityGroupId).ToListAsync(cancellationToken)).ToLookup(row => row.PortId, row => row.SecurityGroupId);
         var tags = await Tags.LoadAsync(db, ids, cancellationToken);
         var targets = await Sharing.TargetsAsync(db, networks.Values, cancellationToken);
+        var trunks = options.HasPlugin("trunk") ? await TrunkDetails.LoadAsync(db, ids, cancellationToken) : [];
         return [.. rows.Where(row => networks.ContainsKey(row.NetworkId)).Select(row =>
-            new PortView(row, [.. addresses[row.Id]], [.. bound[row.Id]], [.. tags[row.Id]], networks[row.NetworkId], [.. targets[row.NetworkId]], networks[row.NetworkId].Shared))];
+            new PortView(row, [.. addresses[row.Id]], [.. bound[row.Id]], [.. tags[row.Id]], networks[row.NetworkId], [.. targets[row.NetworkId]], networks[row.NetworkId].Shared)
+            {
+                Trunk = trunks.GetValueOrDefault(row.Id),
+            })];
     }
 
     public PortView For(PortView view, Caller caller) => view with { IsShared = Sharing.Sees(view.Network, view.SharedWith, caller) };
@@ -193,6 +200,11 @@ internal sealed class PortResource(NeutronOptions options, SecurityGroupResource
         if (await RouterPorts.IsNeededAsync(work, view.Row.Id))
         {
             throw NeutronErrors.Conflict("ServicePortInUse", $"Port {view.Row.Id} cannot be deleted directly via the port API: has device owner {view.Row.DeviceOwner}.");
+        }
+
+        if (options.HasPlugin("trunk"))
+        {
+            await TrunkRules.CheckDeletionAsync(work, view.Row.Id);
         }
 
         await operations.DeleteAsync(work, view.Row);

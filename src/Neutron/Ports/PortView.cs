@@ -1,5 +1,6 @@
 using SharpStack.Neutron.Api;
 using SharpStack.Neutron.Storage;
+using SharpStack.Neutron.Trunks;
 
 namespace SharpStack.Neutron.Ports;
 
@@ -8,4 +9,8 @@ namespace SharpStack.Neutron.Ports;
 /// <param name="IsShared">The network is shared with the caller.</param>
 internal sealed record PortView(
     PortRow Row, IReadOnlyList<IpAllocationRow> FixedIps, IReadOnlyList<string> SecurityGroupIds, IReadOnlyList<string> Tags, NetworkRow Network, IReadOnlyList<string> SharedWith, bool IsShared)
-    : IResourceView<PortRow>;
+    : IResourceView<PortRow>
+{
+    /// <summary>The trunk that it carries; null for none.</summary>
+    public TrunkDetails? Trunk { get; init; }
+}

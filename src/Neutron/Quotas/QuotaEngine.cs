@@ -6,6 +6,7 @@ using SharpStack.Neutron.Api;
 using SharpStack.Neutron.FloatingIps;
 using SharpStack.Neutron.Routers;
 using SharpStack.Neutron.Storage;
+using SharpStack.Neutron.Trunks;
 
 namespace SharpStack.Neutron.Quotas;
 
@@ -49,6 +50,7 @@ internal sealed class QuotaEngine(NeutronOptions options)
         "security_group_rule" => CountRowsAsync<SecurityGroupRuleRow>(db, projectId, cancellationToken),
         "router" => CountRowsAsync<RouterRow>(db, projectId, cancellationToken),
         "floatingip" => CountRowsAsync<FloatingIpRow>(db, projectId, cancellationToken),
+        "trunk" => CountRowsAsync<TrunkRow>(db, projectId, cancellationToken),
         _ => throw NeutronErrors.NotFound("QuotaResourceUnknown", $"Unknown quota resources ['{resource}']."),
     };
 

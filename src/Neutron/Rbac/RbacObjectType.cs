@@ -86,7 +86,10 @@ internal static class RbacObjectTypes
     public static IRbacObjectType Network { get; } = new RbacObjectType<NetworkRow>(
         "network",
         static (work, id, action) => action == Sharing.AsExternal
-            ? work.Db.GetTable<PortRow>().Where(port => port.NetworkId == id && port.DeviceOwner == "network:floatingip").Select(port => port.ProjectId)
+            ? (from router in work.Db.GetTable<RouterRow>()
+               join gateway in work.Db.GetTable<PortRow>() on router.GatewayPortId equals gateway.Id
+               where gateway.NetworkId == id
+               select router.ProjectId).Union(work.Db.GetTable<FloatingIpRow>().Where(row => row.FloatingNetworkId == id).Select(row => row.ProjectId))
             : work.Db.GetTable<PortRow>().Where(port => port.NetworkId == id && !port.DeviceOwner.StartsWith("network:")).Select(port => port.ProjectId)
                 .Union(work.Db.GetTable<SubnetRow>().Where(subnet => subnet.NetworkId == id).Select(subnet => subnet.ProjectId)),
         NeutronErrors.NetworkNotFound,

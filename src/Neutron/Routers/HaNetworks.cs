@@ -1,4 +1,3 @@
-using System.Text.Json;
 using LinqToDB;
 using LinqToDB.Async;
 using SharpStack.Neutron.Api;
@@ -54,7 +53,7 @@ internal sealed class HaNetworks(NeutronOptions options, NetworkResource network
 
     private async Task<string> CreateAsync(Work work, string projectId)
     {
-        var networkId = await networks.InsertAsync(work, Own, BodyOf(json =>
+        var networkId = await networks.InsertAsync(work, Own, Body.Of("", json =>
         {
             json.WriteString("name", $"HA network tenant {projectId}");
             if (options.HaNetworkType.Length > 0)
@@ -67,7 +66,7 @@ internal sealed class HaNetworks(NeutronOptions options, NetworkResource network
                 json.WriteString("provider:physical_network", options.HaPhysicalNetwork);
             }
         }));
-        await subnets.CreateOneAsync(work, Own, BodyOf(json =>
+        await subnets.CreateOneAsync(work, Own, Body.Of("", json =>
         {
             json.WriteString("network_id", networkId);
             json.WriteString("name", $"HA subnet tenant {projectId}");
@@ -79,12 +78,4 @@ internal sealed class HaNetworks(NeutronOptions options, NetworkResource network
         await work.Db.InsertAsync(new HaNetworkRow { ProjectId = projectId, NetworkId = networkId }, token: work.Cancellation);
         return networkId;
     }
-
-    /// <summary>Of no project: users neither see nor pay for it.</summary>
-    private static Body BodyOf(Action<Utf8JsonWriter> write) => new(JsonElement.Parse(JsonText.Of(json =>
-    {
-        json.WriteStartObject();
-        write(json);
-        json.WriteEndObject();
-    })), "");
 }

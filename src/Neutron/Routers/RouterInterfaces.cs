@@ -47,6 +47,23 @@ internal sealed class RouterInterfaces(NeutronStore store, ResourceRoutes<Router
         }
     }
 
+    /// <summary>Puts a router on a subnet.</summary>
+    public async Task AddAsync(Work work, Caller caller, string routerId, string subnetId)
+    {
+        await AddAsync(work, caller, await FindAsync(work, routerId), null, subnetId);
+        await RouterHints.TouchAsync(work, routerId);
+    }
+
+    /// <summary>Takes a router off a subnet.</summary>
+    public async Task RemoveAsync(Work work, Caller caller, string routerId, string subnetId)
+    {
+        await RemoveAsync(work, caller, await FindAsync(work, routerId), null, subnetId);
+        await RouterHints.TouchAsync(work, routerId);
+    }
+
+    private static async Task<RouterRow> FindAsync(Work work, string id) =>
+        await work.Db.GetTable<RouterRow>().FirstOrDefaultAsync(row => row.Id == id, work.Cancellation) ?? throw RouterErrors.NotFound(id);
+
     private async Task RunAsync(ApiContext context, Func<Work, Caller, RouterRow, string?, string?, Task<RouterInterface>> change)
     {
         var caller = await routers.EnforceAsync(context);
@@ -61,8 +78,7 @@ internal sealed class RouterInterfaces(NeutronStore store, ResourceRoutes<Router
         var done = await store.WriteAsync(
             async work =>
             {
-                var router = await work.Db.GetTable<RouterRow>().FirstOrDefaultAsync(row => row.Id == id, work.Cancellation) ?? throw RouterErrors.NotFound(id);
-                var result = await change(work, caller, router, portId, subnetId);
+                var result = await change(work, caller, await FindAsync(work, id), portId, subnetId);
                 await RouterHints.TouchAsync(work, id);
                 return result with { Tags = [.. (await Tags.LoadAsync(work.Db, [id], work.Cancellation))[id]] };
             },
