@@ -24,7 +24,7 @@ public sealed class AddressGroupTests
     }
 
     [Fact]
-    public async Task A_rule_for_an_address_group_is_one_for_each_of_its_addresses_to_the_agent()
+    public async Task A_rule_names_its_address_group_to_the_agent_which_gets_the_addresses_beside()
     {
         await using var cloud = await StartAsync();
         var agent = await cloud.AddAgentAsync(AgentTypes.OpenVSwitch, "compute1");
@@ -32,10 +32,10 @@ public sealed class AddressGroupTests
         var group = (await CreateAsync(cloud.Demo, "security-groups", "{'name': 'web'}")).Id();
         var rule = await CreateAsync(cloud.Demo, "security-group-rules", $"{{'security_group_id': '{group}', 'direction': 'ingress', 'remote_address_group_id': '{addresses}'}}");
         Assert.Equal(addresses, rule.Text("remote_address_group_id"));
-        Assert.Equal(["10.0.0.0/24"], await IngressAsync());
+        Assert.Equal(["10.0.0.0/24", "2001:db8::/32"], await IngressAsync());
         (await cloud.Demo.PutAsync($"/v2.0/address-groups/{addresses}/add_addresses", Json("{'addresses': ['192.0.2.1/32']}"))).Expect(200);
-        await agent.SawAsync(OpenVSwitchContracts.SecurityGroupsChanged.Method, group);
-        Assert.Equal(["10.0.0.0/24", "192.0.2.1/32"], await IngressAsync());
+        await agent.SawAsync(OpenVSwitchContracts.SecurityGroupsChanged.Method, addresses);
+        Assert.Equal(["10.0.0.0/24", "192.0.2.1/32", "2001:db8::/32"], await IngressAsync());
         await RefusedAsync(cloud.Demo.DeleteAsync($"/v2.0/address-groups/{addresses}"), 409, "AddressGroupInUse");
         await RefusedAsync(
             cloud.Demo.PostAsync("/v2.0/security-group-rules", Json($"{{'security_group_rule': {{'security_group_id': '{group}', 'direction': 'ingress', 'remote_address_group_id': '{addresses}', 'remote_group_id': '{group}'}}}}")),
@@ -55,8 +55,14 @@ public sealed class AddressGroupTests
         (await cloud.Demo.DeleteAsync($"/v2.0/security-group-rules/{rule.Id()}")).Expect(204);
         (await cloud.Demo.DeleteAsync($"/v2.0/address-groups/{addresses}")).Expect(204);
 
-        async Task<List<string?>> IngressAsync() =>
-            [.. Assert.Single((await agent.GetSecurityGroupsAsync(group)).Groups).Rules.Where(rule => rule.Direction == "ingress").Select(rule => rule.RemoteIpPrefix).Order(StringComparer.Ordinal)];
+        async Task<IEnumerable<string>> IngressAsync()
+        {
+            var answer = await agent.GetSecurityGroupsAsync(group);
+            var only = Assert.Single(Assert.Single(answer.Groups).Rules, rule => rule.Direction == "ingress");
+            Assert.Equal((rule.Id(), addresses, null), (only.Id, only.RemoteAddressGroupId, only.RemoteIpPrefix));
+            Assert.All(answer.Members[addresses], member => Assert.Empty(member.MacAddress));
+            return answer.Members[addresses].Select(member => member.IpAddress);
+        }
     }
 
     private static List<string?> Of(System.Text.Json.JsonElement group) => [.. group.GetProperty("addresses").EnumerateArray().Select(address => address.GetString())];

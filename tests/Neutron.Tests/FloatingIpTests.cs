@@ -32,6 +32,23 @@ public sealed class FloatingIpTests
     }
 
     [Fact]
+    public async Task A_floating_ip_has_a_name_with_its_domain_or_none()
+    {
+        await using var cloud = await StartAsync();
+        var (outside, _) = await cloud.CreateExternalAsync();
+        var floating = await CreateAsync(cloud.Demo, "floatingips", $"{{'floating_network_id': '{outside}', 'dns_name': 'Web', 'dns_domain': 'example.org.'}}");
+        Assert.Equal(("web", "example.org."), (floating.Text("dns_name"), floating.Text("dns_domain")));
+        foreach (var part in (string[])["'dns_name': 'web'", "'dns_domain': 'example.org.'"])
+        {
+            await RefusedAsync(cloud.Demo.PostAsync("/v2.0/floatingips", Json($"{{'floatingip': {{'floating_network_id': '{outside}', {part}}}}}")), 400, "BadRequest");
+        }
+
+        await RefusedAsync(cloud.Demo.PostAsync("/v2.0/floatingips", Json($"{{'floatingip': {{'floating_network_id': '{outside}', 'dns_name': 'web', 'dns_domain': 'example.org'}}}}")), 400, "HTTPBadRequest");
+        await RefusedAsync(cloud.Demo.PutAsync($"/v2.0/floatingips/{floating.Id()}", Json("{'floatingip': {'dns_name': 'other'}}")), 400, "HTTPBadRequest");
+        Assert.Equal("", (await CreateAsync(cloud.Demo, "floatingips", $"{{'floating_network_id': '{outside}'}}")).Text("dns_name"));
+    }
+
+    [Fact]
     public async Task A_fixed_address_has_one_floating_ip_of_a_network()
     {
         await using var cloud = await StartAsync();

@@ -78,6 +78,51 @@ public sealed class L3AgentTests
     }
 
     [Fact]
+    public async Task The_agent_hears_of_the_address_scopes_of_subnets()
+    {
+        await using var cloud = await StartAsync();
+        var agent = await cloud.AddAgentAsync(AgentTypes.L3, "network1", "{}");
+        var scope = (await CreateAsync(cloud.Demo, "address-scopes", "{'name': 's', 'ip_version': 4}")).Id();
+        var pool = (await CreateAsync(cloud.Demo, "subnetpools", $"{{'name': 'p', 'prefixes': ['10.0.0.0/16'], 'default_prefixlen': 24, 'address_scope_id': '{scope}'}}")).Id();
+        var network = (await cloud.CreateNetworkAsync()).Id();
+        var subnet = (await CreateAsync(cloud.Demo, "subnets", $"{{'network_id': '{network}', 'ip_version': 4, 'subnetpool_id': '{pool}'}}")).Id();
+        var (_, other) = await cloud.CreateNetworkWithSubnetAsync("192.0.2.0/24");
+        var router = (await CreateAsync(cloud.Demo, "routers", "{'name': 'r'}")).Id();
+        await cloud.AddInterfaceAsync(router, $"'subnet_id': '{subnet}'");
+        await cloud.AddInterfaceAsync(router, $"'subnet_id': '{other}'");
+        var subnets = Assert.Single((await agent.GetRoutersAsync(null)).Routers).Interfaces.SelectMany(port => port.Subnets).ToDictionary(known => known.Id, known => known.AddressScopeId);
+        Assert.Equal((scope, null), (subnets[subnet], subnets[other]));
+    }
+
+    [Fact]
+    public async Task Packets_for_an_HA_router_are_flooded_to_all_of_its_hosts()
+    {
+        await using var cloud = await StartAsync(("ml2", "mechanism_drivers", "openvswitch,l2population"), ("ml2", "tenant_network_types", "vxlan"), ("ml2_type_vxlan", "vni_ranges", "100:200"));
+        var switches = new List<FakeAgent>();
+        foreach (var (host, address) in ((string, string)[])[("network1", "192.0.2.1"), ("network2", "192.0.2.2"), ("compute1", "192.0.2.3")])
+        {
+            switches.Add(await cloud.AddAgentAsync(AgentTypes.OpenVSwitch, host, $"{{'tunneling_ip': '{address}', 'tunnel_types': ['vxlan']}}"));
+        }
+
+        var l3 = await cloud.AddAgentAsync(AgentTypes.L3, "network1", "{}");
+        await cloud.AddAgentAsync(AgentTypes.L3, "network2", "{}");
+        var router = (await CreateAsync(cloud.Admin, "routers", $"{{'ha': true, 'project_id': '{TestIdentities.DemoProject}'}}")).Id();
+        var (network, subnet) = await cloud.CreateNetworkWithSubnetAsync();
+        var inner = (await cloud.AddInterfaceAsync(router, $"'subnet_id': '{subnet}'")).Text("port_id");
+        await l3.SayStateAsync(router, "active");
+        await switches[0].UpAsync(inner);
+        var server = await CreateAsync(cloud.Admin, "ports", $"{{'network_id': '{network}', 'binding:host_id': 'compute1', 'device_owner': 'compute:nova'}}");
+        await switches[2].UpAsync(server.Id());
+
+        Assert.Equal([("192.0.2.1", 0), ("192.0.2.2", 0)], await HostsAsync("compute1"));
+        Assert.Equal([("192.0.2.2", 0), ("192.0.2.3", 1)], await HostsAsync("network1"));
+
+        async Task<IEnumerable<(string, int)>> HostsAsync(string host) =>
+            Assert.Single((await cloud.Bus.CallAsync(OpenVSwitchContracts.GetForwarding, new ForwardingRequest(host, [network]), cancellationToken: TestContext.Current.CancellationToken)).Networks)
+                .Hosts.Select(remote => (remote.Address, remote.Ports.Count));
+    }
+
+    [Fact]
     public async Task A_router_without_an_agent_gets_the_first_that_comes()
     {
         await using var cloud = await StartAsync();

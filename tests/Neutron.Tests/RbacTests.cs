@@ -27,6 +27,20 @@ public sealed class RbacTests
     }
 
     [Fact]
+    public async Task A_router_is_put_on_a_subnet_that_is_shared_with_its_project_by_name_but_not_with_all()
+    {
+        await using var cloud = await StartAsync();
+        var (network, subnet) = await cloud.CreateNetworkWithSubnetAsync();
+        var router = (await CreateAsync(cloud.Other, "routers", "{'name': 'theirs'}")).Id();
+        var path = $"/v2.0/routers/{router}/add_router_interface";
+        await RefusedAsync(cloud.Other.PutAsync(path, Json($"{{'subnet_id': '{subnet}'}}")), 404, "SubnetNotFound");
+        await ShareAsync(cloud.Admin, "network", network, "*");
+        await RefusedAsync(cloud.Other.PutAsync(path, Json($"{{'subnet_id': '{subnet}'}}")), 400, "BadRequest");
+        await ShareAsync(cloud.Demo, "network", network, TestIdentities.OtherProject);
+        await cloud.AddInterfaceAsync(router, $"'subnet_id': '{subnet}'", cloud.Other);
+    }
+
+    [Fact]
     public async Task Only_the_administrator_opens_something_to_all_and_only_owners_open_what_is_theirs()
     {
         await using var cloud = await StartAsync();

@@ -8,6 +8,23 @@ namespace SharpStack.Neutron.Tests;
 public sealed class RouterTests
 {
     [Fact]
+    public async Task No_port_pretends_to_be_of_another_projects_router_and_a_routers_port_keeps_its_addresses()
+    {
+        await using var cloud = await StartAsync();
+        var (_, subnet) = await cloud.CreateNetworkWithSubnetAsync();
+        var router = (await CreateAsync(cloud.Demo, "routers", "{'name': 'r'}")).Id();
+        var inner = (await cloud.AddInterfaceAsync(router, $"'subnet_id': '{subnet}'")).Text("port_id");
+        var (foreign, _) = await cloud.CreateNetworkWithSubnetAsync(client: cloud.Other);
+        var pretended = $"'device_id': '{router}', 'device_owner': '{RouterPortOwners.Interface}'";
+        await RefusedAsync(cloud.Other.PostAsync("/v2.0/ports", Json($"{{'port': {{'network_id': '{foreign}', {pretended}}}}}")), 409, "DeviceIDNotOwnedByTenant");
+        var port = (await CreateAsync(cloud.Other, "ports", $"{{'network_id': '{foreign}', 'device_owner': '{RouterPortOwners.Interface}'}}")).Id();
+        await RefusedAsync(cloud.Other.PutAsync($"/v2.0/ports/{port}", Json($"{{'port': {{'device_id': '{router}'}}}}")), 409, "DeviceIDNotOwnedByTenant");
+        (await cloud.Other.PutAsync($"/v2.0/ports/{port}", Json("{'port': {'device_id': 'something-else'}}"))).Expect(200);
+        await RefusedAsync(cloud.Demo.PutAsync($"/v2.0/ports/{inner}", Json("{'port': {'fixed_ips': [{'ip_address': '10.0.0.9'}]}}")), 400, "BadRequest");
+        (await cloud.Demo.PutAsync($"/v2.0/ports/{inner}", Json("{'port': {'name': 'inner'}}"))).Expect(200);
+    }
+
+    [Fact]
     public async Task A_router_takes_a_gateway_and_gives_it_back()
     {
         await using var cloud = await StartAsync();

@@ -6,6 +6,20 @@ namespace SharpStack.Neutron.Tests;
 public sealed class SubnetTests
 {
     [Fact]
+    public async Task Service_types_are_owners_of_ports()
+    {
+        await using var cloud = await StartAsync();
+        var network = (await cloud.CreateNetworkAsync(cloud.Admin)).Id();
+        foreach (var (types, code) in ((string, string)[])[("['foo:bar']", "InvalidSubnetServiceType"), ("[7]", "InvalidInputSubnetServiceType"), ("'compute:nova'", "HTTPBadRequest")])
+        {
+            await RefusedAsync(cloud.Admin.PostAsync("/v2.0/subnets", Json($"{{'subnet': {{'network_id': '{network}', 'ip_version': 4, 'cidr': '10.0.0.0/24', 'service_types': {types}}}}}")), 400, code);
+        }
+
+        var subnet = await CreateAsync(cloud.Admin, "subnets", $"{{'network_id': '{network}', 'ip_version': 4, 'cidr': '10.0.0.0/24', 'service_types': ['network:router_gateway', 'compute:']}}");
+        Assert.Equal(2, subnet.GetProperty("service_types").GetArrayLength());
+    }
+
+    [Fact]
     public async Task A_large_network_with_a_pool_of_nine_addresses_is_taken_as_it_is()
     {
         await using var cloud = await StartAsync();

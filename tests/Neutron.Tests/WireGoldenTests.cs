@@ -20,7 +20,6 @@ public sealed class WireGoldenTests
         ["security_group_rule"] = ["belongs_to_default_sg", "tags"],
         ["agent"] = ["resource_versions"],
         ["router"] = ["flavor_id", "service_type_id"],
-        ["floatingip"] = ["dns_domain", "dns_name"],
         ["network_ip_availability"] = ["ip_availability_details"],
         ["subnet_ip_availability"] = ["ip_availability_details"],
     };

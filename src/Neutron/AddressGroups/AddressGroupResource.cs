@@ -108,10 +108,9 @@ internal sealed class AddressGroupResource : IResource<AddressGroupRow, AddressG
         row.Addresses = Write(isRemoval ? current.Except(changed) : current.Union(changed));
         work.Bump(row);
         await work.Db.UpdateAsync(row, token: work.Cancellation);
-        var groups = await work.Db.GetTable<SecurityGroupRuleRow>().Where(rule => rule.RemoteAddressGroupId == row.Id).Select(rule => rule.SecurityGroupId).Distinct().ToListAsync(work.Cancellation);
-        if (groups.Count > 0)
+        if (await work.Db.GetTable<SecurityGroupRuleRow>().AnyAsync(rule => rule.RemoteAddressGroupId == row.Id, work.Cancellation))
         {
-            SecurityGroupResource.Tell(work, groups);
+            SecurityGroupResource.Tell(work, [row.Id]);
         }
     }
 

@@ -49,10 +49,11 @@ internal sealed class AgentQuestions(NeutronStore store, PortOperations operatio
                            select new { bound.SecurityGroupId, port.AllowedAddressPairs }).ToListAsync(cancellationToken);
         var members = addresses.Select(row => (row.SecurityGroupId, Pair: new AddressPair(row.MacAddress, row.IpAddress)))
             .Concat(pairs.SelectMany(row => PairsOf(row.AllowedAddressPairs).Select(pair => (row.SecurityGroupId, Pair: pair))))
+            .Concat(lists.SelectMany(list => list.Value.Select(address => (SecurityGroupId: list.Key, Pair: new AddressPair("", address)))))
             .ToLookup(row => row.SecurityGroupId, row => row.Pair);
         return new SecurityGroupsAnswer(
-            [.. groups.Select(group => new SecurityGroupDetails(group.Id, group.Stateful, group.Revision, [.. rules[group.Id].SelectMany(rule => RulesOf(rule, lists))]))],
-            remotes.ToDictionary(id => id, id => (IReadOnlyList<AddressPair>)[.. members[id].Distinct().OrderBy(pair => pair.IpAddress, StringComparer.Ordinal).ThenBy(pair => pair.MacAddress, StringComparer.Ordinal)]));
+            [.. groups.Select(group => new SecurityGroupDetails(group.Id, group.Stateful, group.Revision, [.. rules[group.Id].Select(RuleOf)]))],
+            remotes.Concat(lists.Keys).ToDictionary(id => id, id => (IReadOnlyList<AddressPair>)[.. members[id].Distinct().OrderBy(pair => pair.IpAddress, StringComparer.Ordinal).ThenBy(pair => pair.MacAddress, StringComparer.Ordinal)]));
     }
 
     public Task<DeviceStatusAnswer> ReportDevicesAsync(DeviceStatusReport report, CancellationToken cancellationToken) =>
@@ -162,15 +163,6 @@ internal sealed class AgentQuestions(NeutronStore store, PortOperations operatio
         return ids.Count == 0 ? [] : (await db.GetTable<AddressGroupRow>().WhereIn(row => row.Id, ids).ToListAsync(cancellationToken)).ToDictionary(row => row.Id, row => JsonText.Texts(row.Addresses));
     }
 
-    /// <summary>A rule for an address group is one for each of its addresses of the rule's kind.</summary>
-    private static IEnumerable<SecurityGroupRuleDetails> RulesOf(SecurityGroupRuleRow row, Dictionary<string, List<string>> lists)
-    {
-        var rule = RuleOf(row);
-        return row.RemoteAddressGroupId is not { } id ? [rule]
-            : lists.GetValueOrDefault(id, []).Select(Cidr.Parse).Where(cidr => cidr.Version == (row.Ethertype == "IPv4" ? 4 : 6))
-                .Select(cidr => rule with { Id = $"{row.Id}/{cidr}", RemoteIpPrefix = cidr.PrefixLength > 0 ? cidr.ToString() : null });
-    }
-
     private static SecurityGroupRuleDetails RuleOf(SecurityGroupRuleRow row) =>
         new(
             row.Id,
@@ -180,7 +172,8 @@ internal sealed class AgentQuestions(NeutronStore store, PortOperations operatio
             row.PortRangeMin,
             row.PortRangeMax,
             row.RemoteIpPrefix is { } prefix && Cidr.Parse(prefix) is { PrefixLength: > 0 } cidr ? cidr.ToString() : null,
-            row.RemoteGroupId);
+            row.RemoteGroupId,
+            row.RemoteAddressGroupId);
 
     private static List<AddressPair> PairsOf(string text) => JsonText.Pairs(text, "mac_address", "ip_address").ConvertAll(pair => new AddressPair(pair.First, pair.Second));
 }

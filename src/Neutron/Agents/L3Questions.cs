@@ -98,9 +98,12 @@ internal sealed class L3Questions(NeutronStore store, RouterPorts routerPorts)
                            orderby port.Id
                            select new { own.RouterId, own.PortType, Port = port }).ToListAsync(cancellationToken);
         var networkIds = owned.Select(own => own.Port.NetworkId).Distinct().ToList();
+        var subnets = await db.GetTable<SubnetRow>().WhereIn(row => row.NetworkId, networkIds).OrderBy(row => row.CreatedAt).ThenBy(row => row.Id).ToListAsync(cancellationToken);
+        var pools = subnets.Select(row => row.SubnetPoolId).OfType<string>().Distinct().ToList();
         var parts = new Parts(
             await db.GetTable<NetworkRow>().WhereIn(row => row.Id, networkIds).ToDictionaryAsync(row => row.Id, cancellationToken),
-            (await db.GetTable<SubnetRow>().WhereIn(row => row.NetworkId, networkIds).OrderBy(row => row.CreatedAt).ThenBy(row => row.Id).ToListAsync(cancellationToken)).ToLookup(row => row.NetworkId),
+            subnets.ToLookup(row => row.NetworkId),
+            pools.Count == 0 ? [] : await db.GetTable<SubnetPoolRow>().WhereIn(row => row.Id, pools).Where(row => row.AddressScopeId != null).ToDictionaryAsync(row => row.Id, row => row.AddressScopeId!, cancellationToken),
             (await db.GetTable<IpAllocationRow>().WhereIn(ip => ip.PortId, owned.ConvertAll(own => own.Port.Id)).OrderBy(ip => ip.Position).ToListAsync(cancellationToken)).ToLookup(ip => ip.PortId));
         var floating = (await db.GetTable<FloatingIpRow>().WhereIn(row => row.RouterId, ids.ConvertAll(id => (string?)id)).OrderBy(row => row.FloatingIpAddress).ToListAsync(cancellationToken)).ToLookup(row => row.RouterId!);
         var floatingIds = floating.SelectMany(group => group).Select(row => row.Id).ToList();
@@ -138,7 +141,8 @@ internal sealed class L3Questions(NeutronStore store, RouterPorts routerPorts)
         new(row.Id, row.Protocol, row.ExternalFirst, row.ExternalLast, row.InternalIpAddress, row.InternalFirst, row.InternalLast);
 
     /// <summary>What ports are told with.</summary>
-    private sealed record Parts(Dictionary<string, NetworkRow> Networks, ILookup<string, SubnetRow> Subnets, ILookup<string, IpAllocationRow> Ips)
+    /// <param name="Scopes">The address scopes of subnet pools, by pool.</param>
+    private sealed record Parts(Dictionary<string, NetworkRow> Networks, ILookup<string, SubnetRow> Subnets, Dictionary<string, string> Scopes, ILookup<string, IpAllocationRow> Ips)
     {
         public L3Port PortOf(PortRow row)
         {
@@ -155,7 +159,7 @@ internal sealed class L3Questions(NeutronStore store, RouterPorts routerPorts)
                 [.. subnets.Where(subnet => !ips.Exists(ip => ip.SubnetId == subnet.Id)).Select(SubnetOf)]);
         }
 
-        private static L3Subnet SubnetOf(SubnetRow row) =>
-            new(row.Id, row.Cidr, row.IpVersion, row.GatewayIp, row.Ipv6RaMode, row.Ipv6AddressMode, JsonText.Texts(row.DnsNameservers), null);
+        private L3Subnet SubnetOf(SubnetRow row) => new(
+            row.Id, row.Cidr, row.IpVersion, row.GatewayIp, row.Ipv6RaMode, row.Ipv6AddressMode, JsonText.Texts(row.DnsNameservers), row.SubnetPoolId is { } pool ? Scopes.GetValueOrDefault(pool) : null);
     }
 }

@@ -3,6 +3,7 @@ using LinqToDB.Async;
 using SharpStack.Neutron.Contracts;
 using SharpStack.Neutron.Ml2;
 using SharpStack.Neutron.Ports;
+using SharpStack.Neutron.Routers;
 using SharpStack.Neutron.Storage;
 
 namespace SharpStack.Neutron.Agents;
@@ -34,19 +35,25 @@ internal sealed class TunnelQuestions(NeutronStore store, NeutronOptions options
         var ports = await (from port in db.GetTable<PortRow>().WhereIn(row => row.NetworkId, ids)
                            where port.Status == PortOperations.Active && port.Host != request.Host
                            from ip in db.GetTable<IpAllocationRow>().LeftJoin(allocation => allocation.PortId == port.Id)
-                           select new { port.NetworkId, port.Host, port.MacAddress, IpAddress = (string?)ip.IpAddress }).ToListAsync(cancellationToken);
-        var hosts = ports.Select(port => port.Host).Distinct().ToList();
+                           select new { port.Id, port.NetworkId, port.Host, port.MacAddress, IpAddress = (string?)ip.IpAddress }).ToListAsync(cancellationToken);
+
+        // Any host of an HA router may be the active one from one moment to the next: packets for it are flooded to all of them.
+        var replicated = await RouterPorts.ReplicatedAsync(db, ids, cancellationToken);
+        var places = ports.Where(port => !replicated.Exists(other => other.PortId == port.Id))
+            .Select(port => (port.NetworkId, port.Host, Pair: (AddressPair?)new AddressPair(port.MacAddress, port.IpAddress ?? "")))
+            .Concat(replicated.Where(port => port.Host != request.Host).Select(port => (port.NetworkId, port.Host, Pair: (AddressPair?)null))).ToList();
+        var hosts = places.Select(place => place.Host).Distinct().ToList();
         var endpoints = (await db.GetTable<AgentRow>().Where(row => row.AgentType == AgentTypes.OpenVSwitch).WhereIn(row => row.Host, hosts).ToListAsync(cancellationToken))
             .Select(EndpointOf).OfType<TunnelEndpoint>().ToDictionary(endpoint => endpoint.Host, StringComparer.Ordinal);
-        var byNetwork = ports.ToLookup(port => port.NetworkId);
+        var byNetwork = places.ToLookup(place => place.NetworkId);
         return new ForwardingAnswer(true, [.. ids.Select(network => new NetworkForwarding(
             network,
-            [.. from port in byNetwork[network]
-                let endpoint = endpoints.GetValueOrDefault(port.Host)
+            [.. from place in byNetwork[network]
+                let endpoint = endpoints.GetValueOrDefault(place.Host)
                 where endpoint is not null && types[network].Any(endpoint.Types.Contains)
-                group new AddressPair(port.MacAddress, port.IpAddress ?? "") by endpoint.Address into there
+                group place.Pair by endpoint.Address into there
                 orderby there.Key
-                select new RemoteHost(there.Key, [.. there.OrderBy(pair => pair.MacAddress, StringComparer.Ordinal).ThenBy(pair => pair.IpAddress, StringComparer.Ordinal)])]))]);
+                select new RemoteHost(there.Key, [.. there.OfType<AddressPair>().OrderBy(pair => pair.MacAddress, StringComparer.Ordinal).ThenBy(pair => pair.IpAddress, StringComparer.Ordinal)])]))]);
     }
 
     /// <summary>Where tunnels to an agent's host end; null where it has none.</summary>

@@ -40,6 +40,8 @@ internal sealed class FloatingIpResource(NeutronOptions options, PortResource po
         FloatingIpAttributes.Text("port_id", static row => row.FixedPortId, post: true, put: true, check: Checks.UuidOrNull),
         FloatingIpAttributes.Text("fixed_ip_address", static row => row.FixedIpAddress, post: true, put: true, check: Checks.IpOrNull),
         FloatingIpAttributes.Text("status", static row => row.Status),
+        FloatingIpAttributes.Text("dns_name", static row => row.DnsName, post: true, check: DnsChecks.Name),
+        FloatingIpAttributes.Text("dns_domain", static row => row.DnsDomain, post: true, check: DnsChecks.Domain),
         FloatingIpAttributes.Shown("port_details", WritePort),
         .. options.HasPlugin("port_forwarding") ? (ResourceAttribute<FloatingIpRow, FloatingIpView>[])[FloatingIpAttributes.Shown("port_forwardings", WriteForwardings)] : [],
         .. QosAttachments.AttributeOf(
@@ -155,7 +157,14 @@ internal sealed class FloatingIpResource(NeutronOptions options, PortResource po
             FloatingPortId = port.Id,
             Status = FloatingIpLinks.Down,
             QosPolicyId = await QosAttachments.ReadAsync(work, caller, body, null),
+            DnsName = body.Text("dns_name").ToLowerInvariant(),
+            DnsDomain = body.Text("dns_domain").ToLowerInvariant(),
         });
+        if (row.DnsName.Length > 0 != row.DnsDomain.Length > 0)
+        {
+            throw Bad(row.DnsName.Length > 0 ? "dns_name cannot be specified without a dns_domain" : "dns_domain cannot be specified without a dns_name");
+        }
+
         await LinkAsync(work, caller, row, body);
         await work.Db.InsertAsync(row, token: work.Cancellation);
         return id;

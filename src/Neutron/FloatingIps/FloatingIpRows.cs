@@ -30,4 +30,10 @@ internal sealed class FloatingIpRow : ResourceRow
 
     [Column("qos_policy_id")]
     public string? QosPolicyId { get; set; }
+
+    [Column("dns_name")]
+    public string DnsName { get; set; } = "";
+
+    [Column("dns_domain")]
+    public string DnsDomain { get; set; } = "";
 }

@@ -152,6 +152,16 @@ internal sealed class PortResource(NeutronOptions options, SecurityGroupResource
             row.ExtraDhcpOpts = MergedDhcpOptions(row.ExtraDhcpOpts, body);
         }
 
+        if ((row.DeviceId, row.DeviceOwner) != (before.DeviceId, before.DeviceOwner))
+        {
+            await CheckDeviceAsync(work, caller, row);
+        }
+
+        if (body.Has("fixed_ips"))
+        {
+            await RouterPorts.RefuseAddressesAsync(work, row);
+        }
+
         var addressesChanged = body.Has("fixed_ips") && await ipam.ChangeAsync(work, row, WishesOf(body) ?? []);
         if (body.HasValue("fixed_ips"))
         {
@@ -275,6 +285,7 @@ internal sealed class PortResource(NeutronOptions options, SecurityGroupResource
             QosPolicyId = await QosAttachments.ReadAsync(work, caller, body, null),
         };
         await QosAttachments.CheckPortAsync(work, row, network);
+        await CheckDeviceAsync(work, caller, row);
         await InsertAsync(work, row, wishes, groupIds);
         foreach (var tag in (body.Texts("tags") ?? []).Distinct(StringComparer.Ordinal))
         {
@@ -288,6 +299,16 @@ internal sealed class PortResource(NeutronOptions options, SecurityGroupResource
         }
 
         return row.Id;
+    }
+
+    /// <summary>A port that says that it is a router's must not name another project's.</summary>
+    private static async Task CheckDeviceAsync(Work work, Caller caller, PortRow row)
+    {
+        if (!caller.IsAdmin && RouterPorts.IsInterface(row.DeviceOwner)
+            && await work.Db.GetTable<RouterRow>().AnyAsync(router => router.Id == row.DeviceId && router.ProjectId != row.ProjectId, work.Cancellation))
+        {
+            throw NeutronErrors.Conflict("DeviceIDNotOwnedByTenant", $"The following device_id {row.DeviceId} is not owned by your tenant or matches another tenants router.");
+        }
     }
 
     /// <returns>The port's groups after the change.</returns>

@@ -67,6 +67,10 @@ internal static class Sharing
         where TRow : ResourceRow, IShareableRow =>
         row.Shared || (row.SharedSelectively && (await TargetsAsync(db, [row], cancellationToken))[row.Id].Contains(projectId));
 
+    /// <summary>Whether a policy shares something with this project by name: one with all does not count.</summary>
+    public static Task<bool> IsOpenToAsync(DataConnection db, string objectId, string? projectId, CancellationToken cancellationToken) =>
+        db.GetTable<RbacPolicyRow>().AnyAsync(policy => policy.ObjectId == objectId && policy.Action == AsShared && policy.Target == projectId, cancellationToken);
+
     public static bool Sees(IShareableRow row, IEnumerable<string> targets, Caller caller) => row.Shared || targets.Contains(caller.ProjectId);
 
     /// <summary>Opens something to all by a policy of its owner.</summary>

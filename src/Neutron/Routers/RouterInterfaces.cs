@@ -8,6 +8,7 @@ using SharpStack.Neutron.FloatingIps;
 using SharpStack.Neutron.Ipam;
 using SharpStack.Neutron.PortForwardings;
 using SharpStack.Neutron.Ports;
+using SharpStack.Neutron.Rbac;
 using SharpStack.Neutron.Storage;
 using SharpStack.Neutron.Subnets;
 
@@ -153,7 +154,7 @@ internal sealed class RouterInterfaces(NeutronStore store, ResourceRoutes<Router
             throw RouterErrors.Bad("Subnet for router interface must have a gateway IP");
         }
 
-        if (!caller.IsAdmin && subnet.ProjectId != caller.ProjectId)
+        if (!caller.IsAdmin && subnet.ProjectId != caller.ProjectId && !await Sharing.IsOpenToAsync(work.Db, subnet.NetworkId, caller.ProjectId, work.Cancellation))
         {
             throw RouterErrors.Bad($"Cannot add interface to router because subnet {subnetId} is not owned by project making the request");
         }

@@ -1,6 +1,7 @@
 using LinqToDB;
 using LinqToDB.Async;
 using LinqToDB.Data;
+using SharpStack.Neutron.Api;
 using SharpStack.Neutron.Contracts;
 using SharpStack.Neutron.Ipam;
 using SharpStack.Neutron.Ports;
@@ -10,6 +11,8 @@ namespace SharpStack.Neutron.Routers;
 
 /// <summary>A port of a router with what its address are of.</summary>
 internal sealed record AttachedPort(PortRow Port, string PortType, IReadOnlyList<IpAllocationRow> Ips);
+
+internal sealed record ReplicatedPort(string PortId, string NetworkId, string Host);
 
 /// <summary>The ports that routers own: made, bound to where the router is served, deleted.</summary>
 internal sealed class RouterPorts(PortResource ports, PortOperations operations)
@@ -23,6 +26,15 @@ internal sealed class RouterPorts(PortResource ports, PortOperations operations)
     public static async Task<bool> IsNeededAsync(Work work, string portId) =>
         await work.Db.GetTable<RouterPortRow>().AnyAsync(row => row.PortId == portId, work.Cancellation)
         || await work.Db.GetTable<FloatingIps.FloatingIpRow>().AnyAsync(row => row.FloatingPortId == portId, work.Cancellation);
+
+    /// <summary>The addresses of a router's port change with the router, by its own requests.</summary>
+    public static async Task RefuseAddressesAsync(Work work, PortRow port)
+    {
+        if (await work.Db.GetTable<RouterPortRow>().Where(row => row.PortId == port.Id).Select(row => row.RouterId).FirstOrDefaultAsync(work.Cancellation) is { } router)
+        {
+            throw NeutronErrors.BadRequest("port", $"The addresses of port {port.Id} are those of router {router} and cannot be changed by the port: change the router's interfaces or its gateway");
+        }
+    }
 
     public static async Task<List<AttachedPort>> LoadAsync(DataConnection db, string routerId, CancellationToken cancellationToken)
     {
@@ -52,6 +64,16 @@ internal sealed class RouterPorts(PortResource ports, PortOperations operations)
         join own in db.GetTable<RouterPortRow>() on bound.RouterId equals own.RouterId
         where own.PortType != RouterPortOwners.HaPort
         select own.PortId;
+
+    /// <summary>The ports of HA routers on networks, with each host that wires them.</summary>
+    public static Task<List<ReplicatedPort>> ReplicatedAsync(DataConnection db, List<string> networkIds, CancellationToken cancellationToken) =>
+        (from port in db.GetTable<PortRow>().WhereIn(row => row.NetworkId, networkIds)
+         join own in db.GetTable<RouterPortRow>() on port.Id equals own.PortId
+         where own.PortType != RouterPortOwners.HaPort
+         join bound in db.GetTable<RouterAgentRow>() on own.RouterId equals bound.RouterId
+         where bound.HaPortId != null
+         join agent in db.GetTable<AgentRow>() on bound.AgentId equals agent.Id
+         select new ReplicatedPort(port.Id, port.NetworkId, agent.Host)).ToListAsync(cancellationToken);
 
     /// <summary>Makes a port of a router, bound to where the router is served.</summary>
     /// <param name="host">Null: where the router is served now.</param>

@@ -36,8 +36,8 @@ internal static class IpProtocols
             return text;
         }
 
-        throw NeutronErrors.InvalidInput(
-            $"Security group rule protocol {Checks.Shown(sent)} not supported. Only protocol values [None, {string.Join(", ", Numbers.Keys.Select(name => $"'{name}'"))}] and integer representations [0 to 255] are supported",
+        throw CloudException.BadRequest(
+            $"Security group rule protocol {Checks.Shown(sent)} not supported. Only protocol values [None, {string.Join(", ", Numbers.Keys.Select(name => $"'{name}'"))}] and integer representations [0 to 255] are supported.",
             "SecurityGroupRuleInvalidProtocol");
     }
 

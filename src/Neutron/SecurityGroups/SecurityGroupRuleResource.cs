@@ -80,12 +80,12 @@ internal sealed class SecurityGroupRuleResource(QuotaEngine quotas, SecurityGrou
     {
         if (bodies.DistinctBy(body => body.Text("security_group_id")).Count() > 1)
         {
-            throw NeutronErrors.InvalidInput("Only allowed to update rules for one security profile at a time", "SecurityGroupNotSingleGroupRules");
+            throw CloudException.BadRequest("Only allowed to update rules for one security profile at a time", "SecurityGroupNotSingleGroupRules");
         }
 
         if (bodies.DistinctBy(body => body.ProjectId).Count() > 1)
         {
-            throw NeutronErrors.InvalidInput("Multiple tenant_ids in bulk security group rule create not allowed", "SecurityGroupRulesNotSingleTenant");
+            throw CloudException.BadRequest("Multiple tenant_ids in bulk security group rule create not allowed", "SecurityGroupRulesNotSingleTenant");
         }
 
         var group = await FindGroupAsync(work, caller, bodies[0].Text("security_group_id"));
@@ -96,9 +96,9 @@ internal sealed class SecurityGroupRuleResource(QuotaEngine quotas, SecurityGrou
         foreach (var body in bodies)
         {
             var row = Read(body);
-            if (row.RemoteGroupId is { } remote)
+            if (row.RemoteGroupId is { } remote && !await Sharing.VisibleTo(work.Db.GetTable<SecurityGroupRow>(), work.Db, caller).AnyAsync(other => other.Id == remote, work.Cancellation))
             {
-                await FindGroupAsync(work, caller, remote);
+                throw NeutronErrors.SecurityGroupNotFound(remote);
             }
 
             if (row.RemoteAddressGroupId is { } addresses
@@ -142,7 +142,7 @@ internal sealed class SecurityGroupRuleResource(QuotaEngine quotas, SecurityGrou
     {
         var ethertype = body.TextOrNull("ethertype") ?? "IPv4";
         ethertype = ethertype.Equals("IPv4", StringComparison.OrdinalIgnoreCase) ? "IPv4" : ethertype.Equals("IPv6", StringComparison.OrdinalIgnoreCase) ? "IPv6"
-            : throw NeutronErrors.InvalidInput($"Security group rule for ethertype '{ethertype}' not supported. Allowed values are ['IPv4', 'IPv6']", "SecurityGroupRuleInvalidEtherType");
+            : throw CloudException.BadRequest($"Security group rule for ethertype '{ethertype}' not supported. Allowed values are ['IPv4', 'IPv6']", "SecurityGroupRuleInvalidEtherType");
         var row = new SecurityGroupRuleRow
         {
             ProjectId = body.ProjectId,
@@ -165,18 +165,18 @@ internal sealed class SecurityGroupRuleResource(QuotaEngine quotas, SecurityGrou
         CheckPorts(row);
         if (ethertype == "IPv4" && IpProtocols.IsIpv6Only(row.Protocol))
         {
-            throw NeutronErrors.InvalidInput($"Invalid ethertype {ethertype} for protocol {row.Protocol}", "SecurityGroupEthertypeConflictWithProtocol");
+            throw CloudException.BadRequest($"Invalid ethertype {ethertype} for protocol {row.Protocol}.", "SecurityGroupEthertypeConflictWithProtocol");
         }
 
         return new[] { row.RemoteGroupId, row.RemoteAddressGroupId, row.RemoteIpPrefix }.Count(remote => remote is not null) > 1
-            ? throw NeutronErrors.InvalidInput("Only one of remote_ip_prefix or remote_group_id or remote_address_group_id may be provided", "SecurityGroupMultipleRemoteEntites")
+            ? throw CloudException.BadRequest("Only one of remote_ip_prefix or remote_group_id or remote_address_group_id may be provided.", "SecurityGroupMultipleRemoteEntites")
             : row;
     }
 
     private static int? ReadPort(Body body, string name) =>
         body.Get(name) is not { } value ? null
         : Checks.ToNumber(value) is { } port and >= 0 and <= 65535 ? port
-        : throw NeutronErrors.InvalidInput($"Invalid value for port {Checks.Shown(value)}", "SecurityGroupInvalidPortValue");
+        : throw CloudException.BadRequest($"Invalid value for port {Checks.Shown(value)}", "SecurityGroupInvalidPortValue");
 
     private static string? ReadPrefix(string? text, string ethertype)
     {
@@ -191,7 +191,7 @@ internal sealed class SecurityGroupRuleResource(QuotaEngine quotas, SecurityGrou
         }
 
         return cidr.Version != (ethertype == "IPv4" ? 4 : 6)
-            ? throw NeutronErrors.InvalidInput($"Conflicting value ethertype {ethertype} for CIDR {text}", "SecurityGroupRuleParameterConflict")
+            ? throw CloudException.BadRequest($"Conflicting value ethertype {ethertype} for CIDR {text}", "SecurityGroupRuleParameterConflict")
             : text.Contains('/', StringComparison.Ordinal) ? text : cidr.ToString();
     }
 
@@ -205,7 +205,7 @@ internal sealed class SecurityGroupRuleResource(QuotaEngine quotas, SecurityGrou
 
         if (row.Protocol is null)
         {
-            throw NeutronErrors.InvalidInput("Must also specify protocol if port range is given", "SecurityGroupProtocolRequiredWithPorts");
+            throw CloudException.BadRequest("Must also specify protocol if port range is given.", "SecurityGroupProtocolRequiredWithPorts");
         }
 
         var number = IpProtocols.NumberOf(row.Protocol)!.Value;
@@ -213,12 +213,12 @@ internal sealed class SecurityGroupRuleResource(QuotaEngine quotas, SecurityGrou
         {
             if (min == 0 || max == 0)
             {
-                throw NeutronErrors.InvalidInput("Invalid value for port 0", "SecurityGroupInvalidPortValue");
+                throw CloudException.BadRequest("Invalid value for port 0", "SecurityGroupInvalidPortValue");
             }
 
             if (min is null || max is null || min > max)
             {
-                throw NeutronErrors.InvalidInput("For TCP/UDP protocols, port_range_min must be <= port_range_max", "SecurityGroupInvalidPortRange");
+                throw CloudException.BadRequest("For TCP/UDP protocols, port_range_min must be <= port_range_max", "SecurityGroupInvalidPortRange");
             }
         }
         else if (number is IpProtocols.Icmp or IpProtocols.Icmpv6)
@@ -227,19 +227,19 @@ internal sealed class SecurityGroupRuleResource(QuotaEngine quotas, SecurityGrou
             {
                 if (value > 255)
                 {
-                    throw NeutronErrors.InvalidInput($"Invalid value for ICMP {field} ({name}) {value}. It must be 0 to 255", "SecurityGroupInvalidIcmpValue");
+                    throw CloudException.BadRequest($"Invalid value for ICMP {field} ({name}) {value}. It must be 0 to 255.", "SecurityGroupInvalidIcmpValue");
                 }
             }
 
             if (min is null)
             {
-                throw NeutronErrors.InvalidInput($"ICMP code (port-range-max) {max} is provided but ICMP type (port-range-min) is missing", "SecurityGroupMissingIcmpType");
+                throw CloudException.BadRequest($"ICMP code (port-range-max) {max} is provided but ICMP type (port-range-min) is missing.", "SecurityGroupMissingIcmpType");
             }
         }
         else
         {
-            throw NeutronErrors.InvalidInput(
-                $"Ports cannot be specified for protocol {number}. Ports are only supported for DCCP, SCTP, TCP, UDP, UDPLITE", "SecurityGroupInvalidProtocolForPort");
+            throw CloudException.BadRequest(
+                $"Ports cannot be specified for protocol {number}. Ports are only supported for DCCP, SCTP, TCP, UDP, UDPLITE.", "SecurityGroupInvalidProtocolForPort");
         }
     }
 

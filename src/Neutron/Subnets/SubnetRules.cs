@@ -1,3 +1,4 @@
+using System.Text.Json;
 using SharpStack.Foundation;
 using SharpStack.Neutron.Api;
 using SharpStack.Neutron.Ipam;
@@ -8,8 +9,39 @@ namespace SharpStack.Neutron.Subnets;
 /// <summary>What a subnet may be: pools within its CIDR, a gateway that is no pool's, IPv6 modes that fit.</summary>
 internal static class SubnetRules
 {
+    private static readonly string[] ServiceTypePrefixes = ["network:", "neutron:", "compute:", "trunk:"];
+
     private const string Slaac = "slaac";
     private const string Stateless = "dhcpv6-stateless";
+
+    /// <summary>Owners of ports that a subnet is for: whole names, or the beginnings that Neutron knows.</summary>
+    public static string? CheckServiceTypes(JsonElement value)
+    {
+        if (value.ValueKind == JsonValueKind.Null)
+        {
+            return null;
+        }
+
+        if (value.ValueKind != JsonValueKind.Array)
+        {
+            throw NeutronErrors.BadRequest("Subnet service types must be a list.");
+        }
+
+        foreach (var item in value.EnumerateArray())
+        {
+            if (item.ValueKind != JsonValueKind.String)
+            {
+                throw CloudException.BadRequest($"Subnet service type {Checks.Shown(item)} is not a string.", "InvalidInputSubnetServiceType");
+            }
+
+            if (!ServiceTypePrefixes.Any(prefix => item.GetString()!.StartsWith(prefix, StringComparison.Ordinal)))
+            {
+                throw CloudException.BadRequest($"Subnet service type {item.GetString()} does not correspond to a valid device owner.", "InvalidSubnetServiceType");
+            }
+        }
+
+        return null;
+    }
 
     /// <summary>Addresses of such subnets follow from the MAC; every port of the network gets one.</summary>
     public static bool IsAutoAddress(SubnetRow subnet) => subnet.Ipv6AddressMode is Slaac or Stateless || subnet.Ipv6RaMode is Slaac or Stateless;
