@@ -212,7 +212,7 @@ public sealed class NeutronModule : IServiceModule
 
         ResourceRoutes<TRow, TView> MapResource<TRow, TView>(IResource<TRow, TView> resource, bool hasTags)
             where TRow : ResourceRow
-            where TView : IResourceView<TRow>
+            where TView : class, IResourceView<TRow>
         {
             var mapped = new ResourceRoutes<TRow, TView>(resource, store, options, quotas);
             mapped.Map(routes);

@@ -11,7 +11,7 @@ namespace SharpStack.Neutron.Api;
 /// <summary>What belongs to another resource, whose id is in its path, and to that one's project.</summary>
 internal abstract class ChildResource<TRow, TView, TParent> : IResource<TRow, TView>
     where TRow : ResourceRow
-    where TView : IResourceView<TRow>
+    where TView : class, IResourceView<TRow>
     where TParent : ResourceRow
 {
     public abstract string Singular { get; }

@@ -13,7 +13,7 @@ internal sealed record Caller(string? ProjectId, bool IsAdmin, bool SeesAll);
 /// <summary>A resource of the API: its attributes and what can be done with it. <see cref="ResourceRoutes{TRow,TView}"/> gives it its routes.</summary>
 internal interface IResource<TRow, TView>
     where TRow : ResourceRow
-    where TView : IResourceView<TRow>
+    where TView : class, IResourceView<TRow>
 {
     /// <summary><c>security_group</c>.</summary>
     string Singular { get; }

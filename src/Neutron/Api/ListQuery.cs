@@ -11,7 +11,7 @@ namespace SharpStack.Neutron.Api;
 /// <summary>The query of a list: filters, sorting and keyset paging, as one SQL statement.</summary>
 internal sealed class ListQuery<TRow, TView>
     where TRow : ResourceRow
-    where TView : IResourceView<TRow>
+    where TView : class, IResourceView<TRow>
 {
     private readonly ApiContext context;
     private readonly Caller caller;

@@ -30,7 +30,7 @@ internal interface ISharedView
 /// <summary>One attribute of a resource of the API: who may send it, what is taken, how it is shown, filtered and sorted by.</summary>
 internal sealed class ResourceAttribute<TRow, TView>(string name)
     where TRow : ResourceRow
-    where TView : IResourceView<TRow>
+    where TView : class, IResourceView<TRow>
 {
     public string Name { get; } = name;
 
@@ -72,7 +72,7 @@ internal sealed class ResourceAttribute<TRow, TView>(string name)
 /// <summary>Makes attributes that are columns: shown, filtered and sorted alike.</summary>
 internal static class Attributes<TRow, TView>
     where TRow : ResourceRow
-    where TView : IResourceView<TRow>
+    where TView : class, IResourceView<TRow>
 {
     public static ResourceAttribute<TRow, TView> Text(
         string name, Expression<Func<TRow, string?>> column, bool post = false, bool put = false, bool required = false, AttributeCheck? check = null, bool enforced = false, Func<JsonElement, bool>? isDefault = null)

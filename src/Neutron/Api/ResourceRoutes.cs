@@ -14,7 +14,7 @@ namespace SharpStack.Neutron.Api;
 /// <summary>The five operations of a resource, with Neutron's conventions: attribute maps, filters, fields, sorting, paging, bulk, policies, revisions.</summary>
 internal sealed class ResourceRoutes<TRow, TView>(IResource<TRow, TView> resource, NeutronStore store, NeutronOptions options, QuotaEngine quotas)
     where TRow : ResourceRow
-    where TView : IResourceView<TRow>
+    where TView : class, IResourceView<TRow>
 {
     /// <summary>Rows whose parts are loaded at once: a statement with more ids would pass what SQLite takes.</summary>
     private const int LargestLoad = 5000;
@@ -155,7 +155,8 @@ internal sealed class ResourceRoutes<TRow, TView>(IResource<TRow, TView> resourc
                 }
 
                 var ids = await resource.CreateAsync(work, caller, bodies);
-                return await LoadAsync(work.Db, caller, ids, context.Aborted);
+                var written = ids.Select(work.Recall<TView>).OfType<TView>().ToList();
+                return written.Count == ids.Count ? written.ConvertAll(view => resource.For(view, caller)) : await LoadAsync(work.Db, caller, ids, context.Aborted);
             },
             context.Aborted);
         if (!isBulk)

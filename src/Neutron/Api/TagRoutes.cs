@@ -11,7 +11,7 @@ namespace SharpStack.Neutron.Api;
 /// <summary><c>…/{id}/tags</c> of one kind of resource.</summary>
 internal sealed class TagRoutes<TRow, TView>(IResource<TRow, TView> resource, NeutronStore store)
     where TRow : ResourceRow
-    where TView : IResourceView<TRow>
+    where TView : class, IResourceView<TRow>
 {
     private const int LongestTag = 255;
 

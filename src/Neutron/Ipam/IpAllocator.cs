@@ -27,7 +27,8 @@ internal sealed class IpAllocator(NeutronOptions options, AgentDirectory agents)
 
     /// <summary>Addresses for a new port.</summary>
     /// <param name="wishes">Null: one IPv4 and one IPv6 address of any subnet that has one left, and one of each subnet with automatic addresses.</param>
-    public async Task AllocateAsync(Work work, PortRow port, IReadOnlyList<FixedIpWish>? wishes)
+    /// <returns>What the port got.</returns>
+    public async Task<IReadOnlyList<IpAllocationRow>> AllocateAsync(Work work, PortRow port, IReadOnlyList<FixedIpWish>? wishes)
     {
         var subnets = await SubnetsOfAsync(work, port);
         var taken = new List<IpAllocationRow>();
@@ -36,7 +37,7 @@ internal sealed class IpAllocator(NeutronOptions options, AgentDirectory agents)
             if (port.Host.Length == 0)
             {
                 port.IpAllocation = Deferred;
-                return;
+                return taken;
             }
 
             port.IpAllocation = Immediate;
@@ -54,6 +55,7 @@ internal sealed class IpAllocator(NeutronOptions options, AgentDirectory agents)
         }
 
         await InsertAsync(work, taken);
+        return taken;
     }
 
     /// <summary>Makes a port's addresses those that are wished; an address of a wished subnet is kept where the port has one.</summary>

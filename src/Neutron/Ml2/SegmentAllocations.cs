@@ -35,6 +35,24 @@ internal static class SegmentAllocations
         foreach (var range in ranges)
         {
             var network = range.PhysicalNetwork ?? "";
+            if (others.Count == 0)
+            {
+                // Most ranges are used from their start without gaps: then nothing of them needs to be read.
+                var used = await work.Db.GetTable<SegmentAllocationRow>()
+                    .Where(row => row.NetworkType == type && row.PhysicalNetwork == network && row.SegmentationId >= range.Min && row.SegmentationId <= range.Max)
+                    .GroupBy(row => row.NetworkType).Select(group => new { Count = group.Count(), Last = group.Max(row => row.SegmentationId) }).FirstOrDefaultAsync(work.Cancellation);
+                var next = used is null ? range.Min : used.Last + 1;
+                if (next - range.Min == (used?.Count ?? 0))
+                {
+                    if (next > range.Max)
+                    {
+                        continue;
+                    }
+
+                    return await TakeAsync(work, new Segment(type, range.PhysicalNetwork, next));
+                }
+            }
+
             if (!taken.TryGetValue(network, out var ids))
             {
                 ids = [.. await work.Db.GetTable<SegmentAllocationRow>().Where(row => row.NetworkType == type && row.PhysicalNetwork == network).Select(row => row.SegmentationId).ToListAsync(work.Cancellation)];
@@ -45,9 +63,7 @@ internal static class SegmentAllocations
             {
                 if (!ids.Contains(id) && (others.Count == 0 || !others.Exists(other => other.PhysicalNetwork == range.PhysicalNetwork && other.Min <= id && id <= other.Max)))
                 {
-                    var segment = new Segment(type, range.PhysicalNetwork, id);
-                    await work.Db.InsertAsync(RowOf(segment), token: work.Cancellation);
-                    return segment;
+                    return await TakeAsync(work, new Segment(type, range.PhysicalNetwork, id));
                 }
             }
         }
@@ -61,6 +77,12 @@ internal static class SegmentAllocations
         return work.Db.GetTable<SegmentAllocationRow>()
             .Where(taken => taken.NetworkType == row.NetworkType && taken.PhysicalNetwork == row.PhysicalNetwork && taken.SegmentationId == row.SegmentationId)
             .DeleteAsync(work.Cancellation);
+    }
+
+    private static async Task<Segment> TakeAsync(Work work, Segment segment)
+    {
+        await work.Db.InsertAsync(RowOf(segment), token: work.Cancellation);
+        return segment;
     }
 
     private static SegmentAllocationRow RowOf(Segment segment) =>

@@ -268,11 +268,13 @@ internal sealed class NetworkResource(NeutronOptions options, SegmentManager seg
             await Sharing.OpenToAllAsync(work, Singular, row, Sharing.AsExternal);
         }
 
+        var segmentRows = new List<SegmentRow>();
         for (var i = 0; i < placed.Count; i++)
         {
-            await SegmentManager.AddAsync(work, row.Id, placed[i], i);
+            segmentRows.Add(await SegmentManager.AddAsync(work, row.Id, placed[i], i));
         }
 
+        work.Remember(row.Id, new NetworkView(row, [], segmentRows, [], [], [], IsRouted: false, null, null, row.Shared));
         return row.Id;
     }
 

@@ -223,7 +223,8 @@ internal sealed class PortResource(NeutronOptions options, SecurityGroupResource
     public CloudException NotFound(string id) => NeutronErrors.PortNotFound(id);
 
     /// <summary>Inserts a port with a free MAC where it has none; for the API and for the agents' own ports.</summary>
-    public async Task InsertAsync(Work work, PortRow row, IReadOnlyList<FixedIpWish>? wishes, IReadOnlyList<string> groupIds)
+    /// <returns>Its addresses.</returns>
+    public async Task<IReadOnlyList<IpAllocationRow>> InsertAsync(Work work, PortRow row, IReadOnlyList<FixedIpWish>? wishes, IReadOnlyList<string> groupIds)
     {
         work.Stamp(row);
         row.Revision = 1;
@@ -232,7 +233,7 @@ internal sealed class PortResource(NeutronOptions options, SecurityGroupResource
         (row.VifType, row.VifDetails) = (PortOperations.Unbound, "{}");
         row.IpAllocation = wishes is { Count: 0 } ? IpAllocator.None : IpAllocator.Immediate;
         await work.Db.InsertAsync(row, token: work.Cancellation);
-        await ipam.AllocateAsync(work, row, wishes);
+        var addresses = await ipam.AllocateAsync(work, row, wishes);
         foreach (var group in groupIds)
         {
             await work.Db.InsertAsync(new PortSecurityGroupRow { PortId = row.Id, SecurityGroupId = group }, token: work.Cancellation);
@@ -246,6 +247,7 @@ internal sealed class PortResource(NeutronOptions options, SecurityGroupResource
 
         await operations.TellAsync(work, row, row.Host, isDeleted: false);
         await PortOperations.TellMembersAsync(work, [.. groupIds]);
+        return addresses;
     }
 
     public async Task<string> CreateOneAsync(Work work, Caller caller, Body body)
@@ -286,8 +288,9 @@ internal sealed class PortResource(NeutronOptions options, SecurityGroupResource
         };
         await QosAttachments.CheckPortAsync(work, row, network);
         await CheckDeviceAsync(work, caller, row);
-        await InsertAsync(work, row, wishes, groupIds);
-        foreach (var tag in (body.Texts("tags") ?? []).Distinct(StringComparer.Ordinal))
+        var addresses = await InsertAsync(work, row, wishes, groupIds);
+        List<string> tags = [.. (body.Texts("tags") ?? []).Distinct(StringComparer.Ordinal).Order(StringComparer.Ordinal)];
+        foreach (var tag in tags)
         {
             await work.Db.InsertAsync(new TagRow { ResourceId = row.Id, Tag = tag }, token: work.Cancellation);
         }
@@ -298,6 +301,8 @@ internal sealed class PortResource(NeutronOptions options, SecurityGroupResource
             await work.Db.UpdateAsync(row, token: work.Cancellation);
         }
 
+        var targets = await Sharing.TargetsAsync(work.Db, [network], work.Cancellation);
+        work.Remember(row.Id, new PortView(row, addresses, [.. groupIds.Order(StringComparer.Ordinal)], tags, network, [.. targets[network.Id]], network.Shared));
         return row.Id;
     }
 

@@ -19,7 +19,7 @@ internal static class QosAttachments
     /// <summary>The attribute of what can have a policy.</summary>
     public static ResourceAttribute<TRow, TView>[] AttributeOf<TRow, TView>(NeutronOptions options, Expression<Func<TRow, string?>> column, ResourceAttribute<TRow, TView>? ofNetwork = null)
         where TRow : ResourceRow
-        where TView : IResourceView<TRow> =>
+        where TView : class, IResourceView<TRow> =>
         !options.HasPlugin("qos") ? []
         : [Attributes<TRow, TView>.Text(Attribute, column, post: true, put: true, check: Checks.UuidOrNull), .. ofNetwork is null ? (ResourceAttribute<TRow, TView>[])[] : [ofNetwork]];
 

@@ -16,7 +16,8 @@ internal sealed class QuotaEngine(NeutronOptions options)
     /// <summary>Refuses what would take a project over its limit.</summary>
     public async Task CheckAsync(Work work, string projectId, string resource, int more)
     {
-        var limit = (await LimitsAsync(work.Db, projectId, work.Cancellation)).First(quota => quota.Resource == resource).Limit;
+        var own = await work.Db.GetTable<QuotaRow>().Where(row => row.ProjectId == projectId && row.Resource == resource).Select(row => (int?)row.Limit).FirstOrDefaultAsync(work.Cancellation);
+        var limit = own ?? options.DefaultQuotas.First(quota => quota.Resource == resource).Limit;
         if (limit >= 0 && await CountAsync(work.Db, projectId, resource, work.Cancellation) + more > limit)
         {
             throw NeutronErrors.Conflict("OverQuota", $"Quota exceeded for resources: ['{resource}'].");

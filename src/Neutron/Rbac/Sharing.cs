@@ -29,7 +29,7 @@ internal static class Sharing
     /// <summary>The attribute <c>shared</c>, as the caller sees it.</summary>
     public static ResourceAttribute<TRow, TView> Attribute<TRow, TView>(Func<TView, bool> isShared, bool put = true, LambdaExpression? sort = null, bool enforced = true)
         where TRow : ResourceRow
-        where TView : IResourceView<TRow> =>
+        where TView : class, IResourceView<TRow> =>
         new("shared")
         {
             Post = true,

@@ -54,6 +54,7 @@ internal sealed class NeutronStore(ServiceDatabase database, IMessageBus bus, Ti
 internal sealed class Work(DataConnection db, long now, CancellationToken cancellation)
 {
     private readonly List<Func<IMessageBus, ValueTask>> hints = [];
+    private readonly Dictionary<string, object> known = new(StringComparer.Ordinal);
 
     public DataConnection Db { get; } = db;
 
@@ -63,6 +64,13 @@ internal sealed class Work(DataConnection db, long now, CancellationToken cancel
     public CancellationToken Cancellation { get; } = cancellation;
 
     public bool HasNovaEvents { get; private set; }
+
+    /// <summary>Keeps a resource as it will be shown, so that what this transaction wrote need not be read again. Whoever changes it after that must not.</summary>
+    public void Remember<TView>(string id, TView view)
+        where TView : class => known[id] = view;
+
+    public TView? Recall<TView>(string id)
+        where TView : class => known.GetValueOrDefault(id) as TView;
 
     public void Hint(Func<IMessageBus, ValueTask> send) => hints.Add(send);
 
