@@ -8,6 +8,7 @@ using SharpStack.Neutron.Api;
 using SharpStack.Neutron.Networks;
 using SharpStack.Neutron.Routers;
 using SharpStack.Neutron.Storage;
+using SharpStack.Neutron.SubnetPools;
 using SharpStack.Neutron.Subnets;
 
 namespace SharpStack.Neutron.AutoAllocation;
@@ -106,7 +107,7 @@ internal sealed class AutoAllocatedTopologyApi(NeutronStore store, NetworkResour
                 json.WriteString("subnetpool_id", pool.Id);
             }));
         }
-        catch (CloudException failure) when (failure.Kind is ErrorKind.BadRequest or ErrorKind.NotFound or ErrorKind.Conflict)
+        catch (CloudException failure) when (failure.Kind is ErrorKind.BadRequest or ErrorKind.NotFound or ErrorKind.Conflict || failure.Code == SubnetPoolRules.AllocationErrorName)
         {
             throw Failure("Unable to provide tenant private network");
         }

@@ -12,6 +12,8 @@ namespace SharpStack.Neutron.SubnetPools;
 /// <summary>What a subnet pool may be, and how subnets are taken from one.</summary>
 internal static class SubnetPoolRules
 {
+    public const string AllocationErrorName = "SubnetAllocationError";
+
     private const int QuotaBitsIpv4 = 32;
     private const int QuotaBitsIpv6 = 64;
 
@@ -151,7 +153,7 @@ internal static class SubnetPoolRules
     }
 
     private static CloudException AllocationError(string reason) =>
-        new(ErrorKind.Internal, $"Failed to allocate subnet: {reason}.", "SubnetAllocationError");
+        new(ErrorKind.Internal, $"Failed to allocate subnet: {reason}.", AllocationErrorName);
 
     private static CloudException AffinityError() =>
         CloudException.BadRequest("Subnets of the same address family hosted on the same network must all participate in the same address scope.", "NetworkAddressScopeAffinityError");
