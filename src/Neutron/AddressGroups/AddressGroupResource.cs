@@ -17,7 +17,7 @@ namespace SharpStack.Neutron.AddressGroups;
 internal sealed class AddressGroupRow : ResourceRow, IShareableRow
 {
     /// <summary>CIDRs, normalised and sorted, as a JSON list.</summary>
-    [Column("addresses")]
+    [Column("addresses", CanBeNull = false)]
     public string Addresses { get; set; } = "[]";
 
     [Column("shared")]

@@ -6,16 +6,16 @@ namespace SharpStack.Neutron.PortForwardings;
 [Table("port_forwardings")]
 internal sealed class PortForwardingRow : ResourceRow
 {
-    [Column("floating_ip_id")]
+    [Column("floating_ip_id", CanBeNull = false)]
     public string FloatingIpId { get; set; } = "";
 
-    [Column("protocol")]
+    [Column("protocol", CanBeNull = false)]
     public string Protocol { get; set; } = "";
 
-    [Column("internal_port_id")]
+    [Column("internal_port_id", CanBeNull = false)]
     public string InternalPortId { get; set; } = "";
 
-    [Column("internal_ip_address")]
+    [Column("internal_ip_address", CanBeNull = false)]
     public string InternalIpAddress { get; set; } = "";
 
     [Column("internal_first")]

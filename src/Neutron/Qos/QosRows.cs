@@ -21,11 +21,11 @@ internal sealed class QosPolicyRow : ResourceRow, IShareableRow
 [Table("qos_rules")]
 internal sealed class QosRuleRow : ResourceRow
 {
-    [Column("qos_policy_id")]
+    [Column("qos_policy_id", CanBeNull = false)]
     public string PolicyId { get; set; } = "";
 
     /// <summary>The name of a <see cref="QosRuleKind"/>.</summary>
-    [Column("type")]
+    [Column("type", CanBeNull = false)]
     public string Type { get; set; } = "";
 
     [Column("direction")]

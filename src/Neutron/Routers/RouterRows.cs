@@ -9,7 +9,7 @@ internal sealed class RouterRow : ResourceRow
     [Column("admin_state_up")]
     public bool AdminStateUp { get; set; }
 
-    [Column("status")]
+    [Column("status", CanBeNull = false)]
     public string Status { get; set; } = "";
 
     [Column("gw_port_id")]
@@ -21,10 +21,10 @@ internal sealed class RouterRow : ResourceRow
     [Column("ha")]
     public bool IsHa { get; set; }
 
-    [Column("routes")]
+    [Column("routes", CanBeNull = false)]
     public string Routes { get; set; } = "[]";
 
-    [Column("availability_zone_hints")]
+    [Column("availability_zone_hints", CanBeNull = false)]
     public string AvailabilityZoneHints { get; set; } = "[]";
 
     [Column("gw_qos_policy_id")]
@@ -34,26 +34,26 @@ internal sealed class RouterRow : ResourceRow
 [Table("router_ports")]
 internal sealed class RouterPortRow
 {
-    [Column("port_id"), PrimaryKey]
+    [Column("port_id", CanBeNull = false), PrimaryKey]
     public string PortId { get; set; } = "";
 
-    [Column("router_id")]
+    [Column("router_id", CanBeNull = false)]
     public string RouterId { get; set; } = "";
 
-    [Column("port_type")]
+    [Column("port_type", CanBeNull = false)]
     public string PortType { get; set; } = "";
 }
 
 [Table("router_agents")]
 internal sealed class RouterAgentRow
 {
-    [Column("router_id"), PrimaryKey]
+    [Column("router_id", CanBeNull = false), PrimaryKey]
     public string RouterId { get; set; } = "";
 
-    [Column("agent_id"), PrimaryKey]
+    [Column("agent_id", CanBeNull = false), PrimaryKey]
     public string AgentId { get; set; } = "";
 
-    [Column("ha_state")]
+    [Column("ha_state", CanBeNull = false)]
     public string HaState { get; set; } = "";
 
     [Column("ha_port_id")]
@@ -63,38 +63,38 @@ internal sealed class RouterAgentRow
 [Table("ha_networks")]
 internal sealed class HaNetworkRow
 {
-    [Column("project_id"), PrimaryKey]
+    [Column("project_id", CanBeNull = false), PrimaryKey]
     public string ProjectId { get; set; } = "";
 
-    [Column("network_id")]
+    [Column("network_id", CanBeNull = false)]
     public string NetworkId { get; set; } = "";
 }
 
 [Table("ha_virtual_routers")]
 internal sealed class HaVirtualRouterRow
 {
-    [Column("network_id"), PrimaryKey]
+    [Column("network_id", CanBeNull = false), PrimaryKey]
     public string NetworkId { get; set; } = "";
 
     [Column("vr_id"), PrimaryKey]
     public int VirtualRouterId { get; set; }
 
-    [Column("router_id")]
+    [Column("router_id", CanBeNull = false)]
     public string RouterId { get; set; } = "";
 }
 
 [Table("conntrack_helpers")]
 internal sealed class ConntrackHelperRow : ResourceRow
 {
-    [Column("router_id")]
+    [Column("router_id", CanBeNull = false)]
     public string RouterId { get; set; } = "";
 
-    [Column("protocol")]
+    [Column("protocol", CanBeNull = false)]
     public string Protocol { get; set; } = "";
 
     [Column("port")]
     public int Port { get; set; }
 
-    [Column("helper")]
+    [Column("helper", CanBeNull = false)]
     public string Helper { get; set; } = "";
 }

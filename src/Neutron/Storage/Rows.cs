@@ -5,16 +5,16 @@ namespace SharpStack.Neutron.Storage;
 /// <summary>What every resource of the API has. Time stamps are microseconds since 1970.</summary>
 internal abstract class ResourceRow
 {
-    [Column("id"), PrimaryKey]
+    [Column("id", CanBeNull = false), PrimaryKey]
     public string Id { get; set; } = "";
 
-    [Column("project_id")]
+    [Column("project_id", CanBeNull = false)]
     public string ProjectId { get; set; } = "";
 
-    [Column("name")]
+    [Column("name", CanBeNull = false)]
     public string Name { get; set; } = "";
 
-    [Column("description")]
+    [Column("description", CanBeNull = false)]
     public string Description { get; set; } = "";
 
     [Column("revision")]
@@ -45,7 +45,7 @@ internal sealed class NetworkRow : ResourceRow, IShareableRow
     [Column("admin_state_up")]
     public bool AdminStateUp { get; set; }
 
-    [Column("status")]
+    [Column("status", CanBeNull = false)]
     public string Status { get; set; } = "";
 
     [Column("mtu")]
@@ -57,7 +57,7 @@ internal sealed class NetworkRow : ResourceRow, IShareableRow
     [Column("shared_selectively")]
     public bool SharedSelectively { get; set; }
 
-    [Column("dns_domain")]
+    [Column("dns_domain", CanBeNull = false)]
     public string DnsDomain { get; set; } = "";
 
     /// <summary>A policy makes it external, to all or to single projects.</summary>
@@ -70,7 +70,7 @@ internal sealed class NetworkRow : ResourceRow, IShareableRow
     [Column("port_security_enabled")]
     public bool PortSecurityEnabled { get; set; }
 
-    [Column("availability_zone_hints")]
+    [Column("availability_zone_hints", CanBeNull = false)]
     public string AvailabilityZoneHints { get; set; } = "";
 
     [Column("qos_policy_id")]
@@ -80,13 +80,13 @@ internal sealed class NetworkRow : ResourceRow, IShareableRow
 [Table("subnets")]
 internal sealed class SubnetRow : ResourceRow
 {
-    [Column("network_id")]
+    [Column("network_id", CanBeNull = false)]
     public string NetworkId { get; set; } = "";
 
     [Column("ip_version")]
     public int IpVersion { get; set; }
 
-    [Column("cidr")]
+    [Column("cidr", CanBeNull = false)]
     public string Cidr { get; set; } = "";
 
     [Column("gateway_ip")]
@@ -101,16 +101,16 @@ internal sealed class SubnetRow : ResourceRow
     [Column("ipv6_address_mode")]
     public string? Ipv6AddressMode { get; set; }
 
-    [Column("allocation_pools")]
+    [Column("allocation_pools", CanBeNull = false)]
     public string AllocationPools { get; set; } = "";
 
-    [Column("dns_nameservers")]
+    [Column("dns_nameservers", CanBeNull = false)]
     public string DnsNameservers { get; set; } = "";
 
-    [Column("host_routes")]
+    [Column("host_routes", CanBeNull = false)]
     public string HostRoutes { get; set; } = "";
 
-    [Column("service_types")]
+    [Column("service_types", CanBeNull = false)]
     public string ServiceTypes { get; set; } = "";
 
     [Column("subnetpool_id")]
@@ -126,46 +126,46 @@ internal sealed class SubnetRow : ResourceRow
 [Table("ports")]
 internal sealed class PortRow : ResourceRow
 {
-    [Column("network_id")]
+    [Column("network_id", CanBeNull = false)]
     public string NetworkId { get; set; } = "";
 
-    [Column("mac_address")]
+    [Column("mac_address", CanBeNull = false)]
     public string MacAddress { get; set; } = "";
 
     [Column("admin_state_up")]
     public bool AdminStateUp { get; set; }
 
-    [Column("status")]
+    [Column("status", CanBeNull = false)]
     public string Status { get; set; } = "";
 
-    [Column("device_id")]
+    [Column("device_id", CanBeNull = false)]
     public string DeviceId { get; set; } = "";
 
-    [Column("device_owner")]
+    [Column("device_owner", CanBeNull = false)]
     public string DeviceOwner { get; set; } = "";
 
     [Column("port_security_enabled")]
     public bool PortSecurityEnabled { get; set; }
 
-    [Column("allowed_address_pairs")]
+    [Column("allowed_address_pairs", CanBeNull = false)]
     public string AllowedAddressPairs { get; set; } = "";
 
-    [Column("extra_dhcp_opts")]
+    [Column("extra_dhcp_opts", CanBeNull = false)]
     public string ExtraDhcpOpts { get; set; } = "";
 
-    [Column("host")]
+    [Column("host", CanBeNull = false)]
     public string Host { get; set; } = "";
 
-    [Column("vnic_type")]
+    [Column("vnic_type", CanBeNull = false)]
     public string VnicType { get; set; } = "";
 
-    [Column("profile")]
+    [Column("profile", CanBeNull = false)]
     public string Profile { get; set; } = "";
 
-    [Column("vif_type")]
+    [Column("vif_type", CanBeNull = false)]
     public string VifType { get; set; } = "";
 
-    [Column("vif_details")]
+    [Column("vif_details", CanBeNull = false)]
     public string VifDetails { get; set; } = "";
 
     /// <summary>The segment of its network that it is bound to; null where it is bound to none, or was before segments were noted.</summary>
@@ -175,17 +175,17 @@ internal sealed class PortRow : ResourceRow
     [Column("data_plane_status")]
     public string? DataPlaneStatus { get; set; }
 
-    [Column("dns_name")]
+    [Column("dns_name", CanBeNull = false)]
     public string DnsName { get; set; } = "";
 
-    [Column("dns_domain")]
+    [Column("dns_domain", CanBeNull = false)]
     public string DnsDomain { get; set; } = "";
 
     [Column("propagate_uplink_status")]
     public bool PropagateUplinkStatus { get; set; }
 
     /// <summary><c>immediate</c>, <c>deferred</c> or <c>none</c>.</summary>
-    [Column("ip_allocation")]
+    [Column("ip_allocation", CanBeNull = false)]
     public string IpAllocation { get; set; } = "immediate";
 
     [Column("qos_policy_id")]
@@ -196,22 +196,22 @@ internal sealed class PortRow : ResourceRow
 [Table("port_bindings")]
 internal sealed class PortBindingRow
 {
-    [Column("port_id"), PrimaryKey]
+    [Column("port_id", CanBeNull = false), PrimaryKey]
     public string PortId { get; set; } = "";
 
-    [Column("host"), PrimaryKey]
+    [Column("host", CanBeNull = false), PrimaryKey]
     public string Host { get; set; } = "";
 
-    [Column("vnic_type")]
+    [Column("vnic_type", CanBeNull = false)]
     public string VnicType { get; set; } = "";
 
-    [Column("profile")]
+    [Column("profile", CanBeNull = false)]
     public string Profile { get; set; } = "";
 
-    [Column("vif_type")]
+    [Column("vif_type", CanBeNull = false)]
     public string VifType { get; set; } = "";
 
-    [Column("vif_details")]
+    [Column("vif_details", CanBeNull = false)]
     public string VifDetails { get; set; } = "";
 }
 
@@ -234,7 +234,7 @@ internal sealed class SubnetPoolRow : ResourceRow, IShareableRow
     [Column("ip_version")]
     public int IpVersion { get; set; }
 
-    [Column("prefixes")]
+    [Column("prefixes", CanBeNull = false)]
     public string Prefixes { get; set; } = "";
 
     [Column("min_prefixlen")]
@@ -265,17 +265,17 @@ internal sealed class SubnetPoolRow : ResourceRow, IShareableRow
 [Table("rbac_policies")]
 internal sealed class RbacPolicyRow : ResourceRow
 {
-    [Column("object_type")]
+    [Column("object_type", CanBeNull = false)]
     public string ObjectType { get; set; } = "";
 
-    [Column("object_id")]
+    [Column("object_id", CanBeNull = false)]
     public string ObjectId { get; set; } = "";
 
-    [Column("action")]
+    [Column("action", CanBeNull = false)]
     public string Action { get; set; } = "";
 
     /// <summary>A project, or <c>*</c>.</summary>
-    [Column("target")]
+    [Column("target", CanBeNull = false)]
     public string Target { get; set; } = "";
 }
 
@@ -288,7 +288,7 @@ internal sealed class NetworkSegmentRangeRow : ResourceRow
     [Column("shared")]
     public bool Shared { get; set; }
 
-    [Column("network_type")]
+    [Column("network_type", CanBeNull = false)]
     public string NetworkType { get; set; } = "";
 
     [Column("physical_network")]
@@ -304,10 +304,10 @@ internal sealed class NetworkSegmentRangeRow : ResourceRow
 [Table("auto_allocated_topologies")]
 internal sealed class AutoAllocatedTopologyRow
 {
-    [Column("project_id"), PrimaryKey]
+    [Column("project_id", CanBeNull = false), PrimaryKey]
     public string ProjectId { get; set; } = "";
 
-    [Column("network_id")]
+    [Column("network_id", CanBeNull = false)]
     public string NetworkId { get; set; } = "";
 
     [Column("router_id")]
@@ -333,7 +333,7 @@ internal sealed class SecurityGroupRow : ResourceRow, IShareableRow
 [Table("security_group_rules")]
 internal sealed class SecurityGroupRuleRow : ResourceRow
 {
-    [Column("security_group_id")]
+    [Column("security_group_id", CanBeNull = false)]
     public string SecurityGroupId { get; set; } = "";
 
     [Column("remote_group_id")]
@@ -342,10 +342,10 @@ internal sealed class SecurityGroupRuleRow : ResourceRow
     [Column("remote_address_group_id")]
     public string? RemoteAddressGroupId { get; set; }
 
-    [Column("direction")]
+    [Column("direction", CanBeNull = false)]
     public string Direction { get; set; } = "";
 
-    [Column("ethertype")]
+    [Column("ethertype", CanBeNull = false)]
     public string Ethertype { get; set; } = "";
 
     [Column("protocol")]
@@ -364,10 +364,10 @@ internal sealed class SecurityGroupRuleRow : ResourceRow
 [Table("segment_allocations")]
 internal sealed class SegmentAllocationRow
 {
-    [Column("network_type"), PrimaryKey]
+    [Column("network_type", CanBeNull = false), PrimaryKey]
     public string NetworkType { get; set; } = "";
 
-    [Column("physical_network"), PrimaryKey]
+    [Column("physical_network", CanBeNull = false), PrimaryKey]
     public string PhysicalNetwork { get; set; } = "";
 
     [Column("segmentation_id"), PrimaryKey]
@@ -377,10 +377,10 @@ internal sealed class SegmentAllocationRow
 [Table("network_segments")]
 internal sealed class SegmentRow : ResourceRow
 {
-    [Column("network_id")]
+    [Column("network_id", CanBeNull = false)]
     public string NetworkId { get; set; } = "";
 
-    [Column("network_type")]
+    [Column("network_type", CanBeNull = false)]
     public string NetworkType { get; set; } = "";
 
     [Column("physical_network")]
@@ -396,16 +396,16 @@ internal sealed class SegmentRow : ResourceRow
 [Table("ip_allocations")]
 internal sealed class IpAllocationRow
 {
-    [Column("network_id"), PrimaryKey]
+    [Column("network_id", CanBeNull = false), PrimaryKey]
     public string NetworkId { get; set; } = "";
 
-    [Column("ip_address"), PrimaryKey]
+    [Column("ip_address", CanBeNull = false), PrimaryKey]
     public string IpAddress { get; set; } = "";
 
-    [Column("subnet_id")]
+    [Column("subnet_id", CanBeNull = false)]
     public string SubnetId { get; set; } = "";
 
-    [Column("port_id")]
+    [Column("port_id", CanBeNull = false)]
     public string PortId { get; set; } = "";
 
     [Column("position")]
@@ -415,52 +415,52 @@ internal sealed class IpAllocationRow
 [Table("provisioning_blocks")]
 internal sealed class ProvisioningBlockRow
 {
-    [Column("port_id"), PrimaryKey]
+    [Column("port_id", CanBeNull = false), PrimaryKey]
     public string PortId { get; set; } = "";
 
-    [Column("entity"), PrimaryKey]
+    [Column("entity", CanBeNull = false), PrimaryKey]
     public string Entity { get; set; } = "";
 }
 
 [Table("default_security_groups")]
 internal sealed class DefaultSecurityGroupRow
 {
-    [Column("project_id"), PrimaryKey]
+    [Column("project_id", CanBeNull = false), PrimaryKey]
     public string ProjectId { get; set; } = "";
 
-    [Column("security_group_id")]
+    [Column("security_group_id", CanBeNull = false)]
     public string SecurityGroupId { get; set; } = "";
 }
 
 [Table("port_security_groups")]
 internal sealed class PortSecurityGroupRow
 {
-    [Column("port_id"), PrimaryKey]
+    [Column("port_id", CanBeNull = false), PrimaryKey]
     public string PortId { get; set; } = "";
 
-    [Column("security_group_id"), PrimaryKey]
+    [Column("security_group_id", CanBeNull = false), PrimaryKey]
     public string SecurityGroupId { get; set; } = "";
 }
 
 [Table("agents")]
 internal sealed class AgentRow
 {
-    [Column("id"), PrimaryKey]
+    [Column("id", CanBeNull = false), PrimaryKey]
     public string Id { get; set; } = "";
 
-    [Column("agent_type")]
+    [Column("agent_type", CanBeNull = false)]
     public string AgentType { get; set; } = "";
 
-    [Column("binary")]
+    [Column("binary", CanBeNull = false)]
     public string Binary { get; set; } = "";
 
-    [Column("host")]
+    [Column("host", CanBeNull = false)]
     public string Host { get; set; } = "";
 
-    [Column("topic")]
+    [Column("topic", CanBeNull = false)]
     public string Topic { get; set; } = "";
 
-    [Column("availability_zone")]
+    [Column("availability_zone", CanBeNull = false)]
     public string AvailabilityZone { get; set; } = "";
 
     [Column("admin_state_up")]
@@ -469,7 +469,7 @@ internal sealed class AgentRow
     [Column("description")]
     public string? Description { get; set; }
 
-    [Column("configurations")]
+    [Column("configurations", CanBeNull = false)]
     public string Configurations { get; set; } = "";
 
     [Column("created_at")]
@@ -485,20 +485,20 @@ internal sealed class AgentRow
 [Table("network_dhcp_agents")]
 internal sealed class NetworkDhcpAgentRow
 {
-    [Column("network_id"), PrimaryKey]
+    [Column("network_id", CanBeNull = false), PrimaryKey]
     public string NetworkId { get; set; } = "";
 
-    [Column("agent_id"), PrimaryKey]
+    [Column("agent_id", CanBeNull = false), PrimaryKey]
     public string AgentId { get; set; } = "";
 }
 
 [Table("quotas")]
 internal sealed class QuotaRow
 {
-    [Column("project_id"), PrimaryKey]
+    [Column("project_id", CanBeNull = false), PrimaryKey]
     public string ProjectId { get; set; } = "";
 
-    [Column("resource"), PrimaryKey]
+    [Column("resource", CanBeNull = false), PrimaryKey]
     public string Resource { get; set; } = "";
 
     [Column("limit")]
@@ -508,10 +508,10 @@ internal sealed class QuotaRow
 [Table("tags")]
 internal sealed class TagRow
 {
-    [Column("resource_id"), PrimaryKey]
+    [Column("resource_id", CanBeNull = false), PrimaryKey]
     public string ResourceId { get; set; } = "";
 
-    [Column("tag"), PrimaryKey]
+    [Column("tag", CanBeNull = false), PrimaryKey]
     public string Tag { get; set; } = "";
 }
 
@@ -521,15 +521,15 @@ internal sealed class NovaEventRow
     [Column("id"), PrimaryKey, Identity]
     public long Id { get; set; }
 
-    [Column("name")]
+    [Column("name", CanBeNull = false)]
     public string Name { get; set; } = "";
 
-    [Column("server_id")]
+    [Column("server_id", CanBeNull = false)]
     public string ServerId { get; set; } = "";
 
     [Column("tag")]
     public string? Tag { get; set; }
 
-    [Column("status")]
+    [Column("status", CanBeNull = false)]
     public string Status { get; set; } = "";
 }

@@ -10,10 +10,10 @@ internal sealed class TrunkRow : ResourceRow
     public bool AdminStateUp { get; set; }
 
     /// <summary>The port that carries the packets of all.</summary>
-    [Column("port_id")]
+    [Column("port_id", CanBeNull = false)]
     public string PortId { get; set; } = "";
 
-    [Column("status")]
+    [Column("status", CanBeNull = false)]
     public string Status { get; set; } = "";
 }
 
@@ -21,14 +21,14 @@ internal sealed class TrunkRow : ResourceRow
 [Table("subports")]
 internal sealed class SubPortRow
 {
-    [Column("port_id"), PrimaryKey]
+    [Column("port_id", CanBeNull = false), PrimaryKey]
     public string PortId { get; set; } = "";
 
-    [Column("trunk_id")]
+    [Column("trunk_id", CanBeNull = false)]
     public string TrunkId { get; set; } = "";
 
     /// <summary><c>vlan</c>.</summary>
-    [Column("segmentation_type")]
+    [Column("segmentation_type", CanBeNull = false)]
     public string SegmentationType { get; set; } = "";
 
     [Column("segmentation_id")]
