@@ -67,6 +67,14 @@ end_pings() {
 # remains SINCE SECONDS: waits until so many seconds have gone by: what is broken stays so for as long.
 remains() { while [ $((SECONDS - $1)) -lt "$2" ]; do sleep 0.3; done; }
 has_status() { client demo server show "$1" -f value -c status; [ "$out" = "$2" ]; }
+# run_demo NUMBER: the demo, and where its first two servers are.
+run_demo() {
+  local text
+  if text=$(lab demo "$1"); then ok "the demo"; else not_ok "the demo" "$text"; fi
+  grep -E '^\[' <<<"$text" | tail -6
+  find_servers
+  like "the servers are on both compute nodes" '^(compute1 compute2|compute2 compute1)\s*$' "$HOST1 $HOST2"
+}
 # find_servers: sets IP1 IP2 HOST1 HOST2 ID1 ID2.
 find_servers() {
   local i
@@ -91,20 +99,24 @@ end_lab() {
   check_not "the state is gone" test -e "$DATA"
   finish
 }
-# hear NAME NODE DEVICE FILTER...: writes the frames of the next seconds to $DATA/heard-NAME; VIA, where set, is the network namespace. Goes on once it listens.
+# hear NAME NODE DEVICE FILTER...: writes the frames of the next half minute to $DATA/heard-NAME; VIA, where set, is the network namespace. Goes on once it listens.
 hear() {
-  on "$2" ${VIA:+ip netns exec "$VIA"} timeout 9 tcpdump -l -nn -e -i "$3" "${@:4}" >"$DATA/heard-$1" 2>"$DATA/heard-$1.log" & HEARING="${HEARING:-} $!"
+  on "$2" ${VIA:+ip netns exec "$VIA"} timeout 30 tcpdump -l -nn -e -i "$3" "${@:4}" >"$DATA/heard-$1" 2>"$DATA/heard-$1.log" &
   local end=$((SECONDS + 5)); until grep -q '^listening' "$DATA/heard-$1.log" 2>/dev/null || [ $SECONDS -ge $end ]; do sleep 0.1; done
 }
-# hearing_ends: waits until the files are whole.
-hearing_ends() { wait ${HEARING:-} 2>/dev/null; HEARING=; }
-# heard WHAT NAME REGEX: what was written matches.
-heard() { like "$1" "$3" "$(cat "$DATA/heard-$2")"; }
-# find_addresses: sets FIP, the floating IP of the first server, and ROUTER, the namespace of its router.
-find_addresses() {
-  client demo floating ip list -f value -c 'Floating IP Address'; FIP=$(grep -oE '([0-9]+\.){3}[0-9]+' <<<"$out" | head -1)
-  client demo router show demo-router -f value -c id; ROUTER=qrouter-${out//[[:space:]]/}
+# heard WHAT NAME REGEX: what was written matches, within some seconds.
+heard() { local end=$((SECONDS + 8)); until grep -qPz -- "$3" "$DATA/heard-$2" || [ $SECONDS -ge $end ]; do sleep 0.2; done; like "$1" "$3" "$(cat "$DATA/heard-$2")"; }
+# not_heard WHAT NAME REGEX: not one line matches. Something that was sent later must have been heard before it is asked.
+not_heard() { check_not "$1" grep -P -- "$3" "$DATA/heard-$2"; }
+# find_third: sets IP3 and HOST3.
+find_third() {
+  client admin server list --all-projects --name demo-instance-3 --long -f json
+  IP3=$(grep -oE '([0-9]+\.){3}[0-9]+' <<<"$out" | head -1) HOST3=$(grep -oE '"compute[0-9]"' <<<"$out" | tr -d '"' | head -1)
 }
+# find_router: sets ROUTER, the namespace of demo-router.
+find_router() { client admin router show demo-router -f value -c id; ROUTER=qrouter-${out//[[:space:]]/}; }
+# find_floating: sets FIP, the floating IP of the first server.
+find_floating() { client demo floating ip list -f value -c 'Floating IP Address'; FIP=$(grep -oE '([0-9]+\.){3}[0-9]+' <<<"$out" | head -1); }
 # stray NODE NAME ADDRESS: a namespace of that name on the node is a machine of the network "other", with this address.
 stray() {
   local id mac
@@ -124,4 +136,75 @@ check_apart() {
   stray "$HOST1" stray1 "$IP1"; stray "$HOST2" stray2 "$IP2"
   VIA=stray1 until_ok "machines of another project with the same addresses reach each other" 30 ping_on "$HOST1" "$IP2"
   like "and are not the servers" "$(on "$HOST2" ip -n stray2 -o link show stray2 | grep -oE 'ether [0-9a-f:]+' | cut -d' ' -f2)" "$(on "$HOST1" ip -n stray1 neigh show "$IP2")"
+}
+# guest COMMAND...: in the first server, which is $TO as seen from the node $NEAR; VIA, where set, is the network namespace there.
+guest() { ssh_on "$NEAR" "$TO" "$@"; }
+# check_server: the first server is reached, is who it should be, and is known to the metadata service.
+check_server() {
+  until_ok "SSH to $TO from $NEAR${VIA:+, in $VIA}" 60 guest true
+  same "it leads to the first server" demo-instance-1 "$(guest hostname)"
+  like "which has its lease" "inet ${IP1//./\\.}/" "$(guest ip -4 addr show eth0)"
+  like "the metadata service knows it" "$ID1" "$(guest wget -q -O - http://169.254.169.254/openstack/latest/meta_data.json)"
+}
+# check_mtu MTU: packets of just that size pass between the servers, larger ones in pieces.
+check_mtu() {
+  until_ok "it reaches the second, on the other node" 30 guest sudo ping -c 1 -W 3 "$IP2"
+  like "its link has the network's MTU" "mtu $1" "$(guest ip link show eth0)"
+  check "packets of the whole MTU of $1 pass" guest sudo ping -c 1 -W 3 -s $(($1 - 28)) "$IP2"
+  check "larger ones pass in pieces" guest sudo ping -c 1 -W 3 -s 4000 "$IP2"
+}
+# port_of OPTION...: sets PORT, the first eleven characters of a port's id, by which its devices are named, and MAC.
+port_of() { client admin port list "$@" -f value -c ID -c 'MAC Address'; read -r PORT MAC <<<"$out"; PORT=${PORT:0:11}; }
+# check_forging: the first server sends by addresses that are not its own; none of it comes to the second.
+check_forging() {
+  local gateway=${IP1%.*}.1 other=${IP1%.*}.77
+  port_of --server "$ID2"; VIA='' hear forged "$HOST2" "tap$PORT" 'arp or icmp'
+  port_of --server "$ID1"
+  # In one command: no answer comes while the address is another's.
+  guest "sudo sh -c '
+    ping -c 1 -W 1 $IP2
+    ip addr add $other/32 dev eth0; ping -c 2 -W 1 -I $other $IP2; ip addr del $other/32 dev eth0
+    arping -c 2 -w 2 -I eth0 -s $gateway $IP2; arping -U -c 2 -w 2 -I eth0 -s $gateway $gateway
+    ip link set eth0 address fa:16:3e:00:00:99; ping -c 2 -W 1 $IP2; ip link set eth0 address $MAC
+    ping -c 1 -W 3 -s 99 $IP2'" >/dev/null 2>&1
+  heard "a server is heard by its own addresses" forged "$MAC > [^\n]*$IP1 > $IP2: ICMP echo request[^\n]*length 107"
+  not_heard "not by another's IP address" forged "$other"
+  not_heard "not by another's MAC address" forged 'fa:16:3e:00:00:99'
+  not_heard "nor does it say that the gateway's is its own" forged "$MAC > .*(tell|Reply) $gateway\b"
+}
+# check_closing: what rules that are taken away and given back do to what is there already, to the first server.
+check_closing() {
+  local icmp ssh
+  client demo security group rule list default --ingress --protocol icmp -f value -c ID; icmp=$(head -1 <<<"$out")
+  client demo security group rule list default --ingress --protocol tcp -f value -c ID; ssh=$(head -1 <<<"$out")
+  silent() { ! ping_on "$NEAR" "$TO"; }
+  counting() { local before; before=$(wc -l <"$DATA/counted"); sleep 1.5; [ "$(wc -l <"$DATA/counted")" -gt "$before" ]; }
+  not_counting() { ! counting; }
+  guest 'timeout 120 sh -c "while :; do echo .; sleep 0.2; done"' >"$DATA/counted" 2>&1 &
+  until_ok "a connection is there" 20 counting
+  answers "the rule for ICMP is taken away" '^\n*$' demo security group rule delete "$icmp"
+  until_ok "no ping passes then" 30 silent
+  check "the connection goes on" counting
+  answers "the rule for SSH is taken away" '^\n*$' demo security group rule delete "$ssh"
+  until_ok "the connection is cut" 30 not_counting
+  check_not "no other is made" guest true
+  answers "the rule for ICMP is given back" icmp demo security group rule create --proto icmp default -f value -c protocol
+  answers "and that for SSH" tcp demo security group rule create --proto tcp --dst-port 22 default -f value -c protocol
+  until_ok "connections are made again" 30 guest true
+  until_ok "and pings pass" 30 ping_on "$NEAR" "$TO"
+}
+# check_vlan: of labs 7 and 8: the servers are on VLAN 100, reached from the DHCP server's namespace alone, and the flat network on the same wire is another.
+check_vlan() {
+  answers "the network is that of the labs" '(?s)(?=.*"provider:network_type": "vlan")(?=.*"provider:segmentation_id": 100)(?=.*"shared": true)' admin network show vlan-network -f json
+  answers "the flat network is there too" '(?s)(?=.*"provider:network_type": "flat")(?=.*"router:external": true)' admin network show flat-network -f json
+  client admin network show vlan-network -f value -c id; VIA=qdhcp-${out//[[:space:]]/}
+  NEAR=controller TO=$IP1
+  for ip in $IP1 $IP2; do until_ok "from the DHCP server's namespace $ip answers" 60 ping_on controller "$ip"; done
+  check_server
+  check_mtu 1500
+  # On the wire the frames have their tag: a question for an address that nobody has reaches the lab host too, which is on the same wire.
+  VIA='' hear wire host vboxnet1 'vlan 100 and arp'
+  on controller ip netns exec "$VIA" ping -c 3 -W 1 "${IP1%.*}.99" >/dev/null
+  heard "frames have the tag 100 on the wire" wire "vlan 100.*who-has ${IP1%.*}\.99"
+  VIA='' check_not "an address of the VLAN is not reached without its tag" on host ping -c 1 -W 1 -I vboxnet1 "$IP1"
 }
