@@ -17,27 +17,18 @@ namespace SharpStack.Neutron.Agents.L3;
 /// neutron-l3-agent: brings every router that the server gives to this host up to date, and takes away those that it no longer does. What it finds of floating IPs
 /// and of VRRP's choice it tells the server.
 /// </summary>
-internal sealed partial class L3Agent : IWorker, IAsyncDisposable
+internal sealed partial class L3Agent : NamespaceAgent<L3Router>
 {
     private static readonly TimeSpan AnnouncementPause = TimeSpan.FromSeconds(2);
     private static readonly TimeSpan HaPeriod = TimeSpan.FromSeconds(1);
 
     private readonly L3Settings settings;
-    private readonly IMessageBus bus;
     private readonly TimeProvider time;
     private readonly ILogger log;
-    private readonly VSwitch vswitch;
     private readonly RouterHost host;
-    private readonly Reconciler<string> reconciler;
-    private readonly AgentHeartbeat heartbeat;
-    private readonly List<IDisposable> served = [];
-    private readonly ConcurrentDictionary<string, L3Router> routers = new();
     private readonly ConcurrentDictionary<string, string> states = new();
     private readonly CancellationTokenSource stopping = new();
     private Task watching = Task.CompletedTask;
-    private long hints;
-    private bool started;
-    private bool disposed;
 
     /// <param name="settings">The agent's options.</param>
     /// <param name="bus">To the server.</param>
@@ -45,57 +36,37 @@ internal sealed partial class L3Agent : IWorker, IAsyncDisposable
     /// <param name="log">The agent's log.</param>
     /// <param name="metadata">The metadata agent's sockets, where it runs in this process.</param>
     public L3Agent(L3Settings settings, IMessageBus bus, TimeProvider time, ILogger<L3Agent> log, IEnumerable<MetadataSockets> metadata)
+        : base(new NamespaceAgentSettings("l3-agent", settings.OvsdbConnection, settings.ResyncInterval, settings.ReportInterval), bus, time, log)
     {
         this.settings = settings;
-        this.bus = bus;
         this.time = time;
         this.log = log;
-        vswitch = new VSwitch(new OvsdbEndpoint(settings.OvsdbConnection), time);
-        host = new RouterHost(settings, vswitch, metadata.FirstOrDefault(), time, log);
-        reconciler = new Reconciler<string>("l3-agent", ReconcileAsync, ListAsync, new ReconcilerOptions { FullPeriod = settings.ResyncInterval, LongestRetry = TimeSpan.FromSeconds(15) }, time, log);
-        heartbeat = new AgentHeartbeat(bus, Report, reconciler.EnqueueAll, settings.ReportInterval, time, log);
+        host = new RouterHost(settings, Switch, metadata.FirstOrDefault(), time, log);
     }
 
-    /// <summary>Completes when nothing is queued or being worked on.</summary>
-    internal Task WhenIdleAsync() => reconciler.WhenIdleAsync();
+    protected override IEnumerable<IDisposable> Serve() =>
+    [
+        Bus.Serve(L3Contracts.RoutersChanged, settings.Host, LookAtRouters),
+        Bus.Serve(ViewContracts.InspectRouters, settings.Host, (_, cancellation) => NetworkInspector.ViewOfAsync(settings, cancellation)),
+    ];
 
-    /// <inheritdoc/>
-    public Task StartAsync(CancellationToken cancellationToken)
+    protected override void OnStarting()
     {
-        host.Disturbed += reconciler.Enqueue;
-        vswitch.Database.Changed += OnSwitchChanged;
-        vswitch.Database.Connected += OnSwitchConnected;
-        bus.Reconnected += reconciler.EnqueueAll;
-        served.Add(bus.Serve(L3Contracts.RoutersChanged, settings.Host, LookAtRouters));
-        served.Add(bus.Serve(ViewContracts.InspectRouters, settings.Host, (_, cancellation) => NetworkInspector.ViewOfAsync(settings, cancellation)));
-        vswitch.Database.Start();
-        heartbeat.Start();
+        host.Disturbed += Enqueue;
         watching = WatchHaAsync();
-        return Task.CompletedTask;
     }
 
-    /// <inheritdoc/>
-    public async Task StopAsync(CancellationToken cancellationToken) => await DisposeAsync();
-
-    /// <inheritdoc/>
-    public async ValueTask DisposeAsync()
+    protected override async Task OnStoppingAsync()
     {
-        if (Interlocked.Exchange(ref disposed, true))
-        {
-            return;
-        }
-
-        // Unless told otherwise, routers go on without the agent.
-        served.ForEach(registration => registration.Dispose());
-        host.Disturbed -= reconciler.Enqueue;
-        vswitch.Database.Changed -= OnSwitchChanged;
-        vswitch.Database.Connected -= OnSwitchConnected;
-        bus.Reconnected -= reconciler.EnqueueAll;
+        host.Disturbed -= Enqueue;
         await stopping.CancelAsync();
         await watching;
-        await heartbeat.DisposeAsync();
-        await reconciler.DisposeAsync();
-        if (settings.CleanupOnShutdown && vswitch.Database.IsConnected)
+    }
+
+    protected override async Task OnStoppedAsync()
+    {
+        // Unless told otherwise, routers go on without the agent.
+        if (settings.CleanupOnShutdown && Switch.Database.IsConnected)
         {
             foreach (var routerId in host.Routers())
             {
@@ -103,37 +74,22 @@ internal sealed partial class L3Agent : IWorker, IAsyncDisposable
             }
         }
 
-        await vswitch.DisposeAsync();
         stopping.Dispose();
     }
 
     private Task<Ack> LookAtRouters(RoutersHint hint, CancellationToken cancellationToken)
     {
-        Interlocked.Increment(ref hints);
+        CountHint();
         foreach (var routerId in hint.RouterIds)
         {
-            routers.TryRemove(routerId, out _);
-            reconciler.Enqueue(routerId);
+            Known.TryRemove(routerId, out _);
+            Enqueue(routerId);
         }
 
         return Task.FromResult(Ack.Ok);
     }
 
-    private void OnSwitchConnected()
-    {
-        if (!started)
-        {
-            // Until the first connection there is nowhere to put a port.
-            started = true;
-            reconciler.Start();
-        }
-        else
-        {
-            reconciler.EnqueueAll();
-        }
-    }
-
-    private void OnSwitchChanged(IReadOnlyList<OvsdbChange> changes)
+    protected override void OnSwitchChanged(IReadOnlyList<OvsdbChange> changes)
     {
         // An interface that comes again after a restart of the switch, and a port that the OVS agent has wired.
         var names = changes.Where(change => change.Table is Tables.Interface or Tables.Port).Select(change => change.Row.Name)
@@ -143,44 +99,28 @@ internal sealed partial class L3Agent : IWorker, IAsyncDisposable
             return;
         }
 
-        foreach (var router in routers.Values.Where(router => RouterHost.DevicesOf(router).Exists(device => names.Contains(device.Name))))
+        foreach (var router in Known.Values.Where(router => RouterHost.DevicesOf(router).Exists(device => names.Contains(device.Name))))
         {
-            reconciler.Enqueue(router.Id);
+            Enqueue(router.Id);
         }
     }
 
-    /// <summary>The server's routers, and those that an earlier run served.</summary>
-    private async Task<IReadOnlyCollection<string>> ListAsync(CancellationToken cancellationToken)
+    protected override async Task<IReadOnlyList<L3Router>> AskAsync(CancellationToken cancellationToken) =>
+        (await Bus.CallAsync(L3Contracts.GetRouters, new L3RoutersRequest(settings.Host, null), cancellationToken: cancellationToken)).Routers;
+
+    protected override string IdOf(L3Router thing) => thing.Id;
+
+    protected override IEnumerable<string> Here() => host.Routers();
+
+    protected override async Task<ReconcileResult> ReconcileAsync(string id, CancellationToken cancellationToken)
     {
-        var before = Interlocked.Read(ref hints);
-        var answer = await bus.CallAsync(L3Contracts.GetRouters, new L3RoutersRequest(settings.Host, null), cancellationToken: cancellationToken);
-        routers.Clear();
-        if (before == Interlocked.Read(ref hints))
-        {
-            // Otherwise the answer may be older than what a hint has brought: each router is asked for anew.
-            foreach (var router in answer.Routers)
-            {
-                routers[router.Id] = router;
-            }
-        }
-
-        return [.. answer.Routers.Select(router => router.Id).Union(host.Routers())];
-    }
-
-    private async Task<ReconcileResult> ReconcileAsync(string routerId, CancellationToken cancellationToken)
-    {
-        if (!vswitch.Database.IsConnected)
-        {
-            throw CloudException.Unavailable($"There is no connection to the Open vSwitch database at {settings.OvsdbConnection}.");
-        }
-
-        var router = await FreshAsync(routerId, cancellationToken);
-        var had = host.FloatingIpsOf(routerId);
+        var router = await FreshAsync(id, cancellationToken);
+        var had = host.FloatingIpsOf(id);
         if (router is null || (router.Gateway is null && !settings.HandlesInternalOnly))
         {
-            routers.TryRemove(routerId, out _);
-            states.TryRemove(routerId, out _);
-            await host.RemoveAsync(routerId, cancellationToken);
+            Known.TryRemove(id, out _);
+            states.TryRemove(id, out _);
+            await host.RemoveAsync(id, cancellationToken);
             return ReconcileResult.Done;
         }
 
@@ -196,7 +136,7 @@ internal sealed partial class L3Agent : IWorker, IAsyncDisposable
             await ReportFloatingIpsAsync(wanted, had, "ACTIVE", cancellationToken);
             if (wanted.Ha is { } ha)
             {
-                await ReportStateAsync(routerId, ha, cancellationToken);
+                await ReportStateAsync(id, ha, cancellationToken);
             }
 
             return isAnnouncing ? ReconcileResult.After(AnnouncementPause) : ReconcileResult.Done;
@@ -211,13 +151,13 @@ internal sealed partial class L3Agent : IWorker, IAsyncDisposable
     /// <summary>The router as it is now; null where it is gone or not this host's.</summary>
     private async Task<L3Router?> FreshAsync(string routerId, CancellationToken cancellationToken)
     {
-        if (routers.TryGetValue(routerId, out var known))
+        if (Known.TryGetValue(routerId, out var known))
         {
             return known;
         }
 
-        var answer = await bus.CallAsync(L3Contracts.GetRouters, new L3RoutersRequest(settings.Host, [routerId]), cancellationToken: cancellationToken);
-        return answer.Routers is [var router] ? routers[routerId] = router : null;
+        var answer = await Bus.CallAsync(L3Contracts.GetRouters, new L3RoutersRequest(settings.Host, [routerId]), cancellationToken: cancellationToken);
+        return answer.Routers is [var router] ? Known[routerId] = router : null;
     }
 
     private async Task ReportFloatingIpsAsync(L3Router router, IReadOnlySet<string> had, string status, CancellationToken cancellationToken)
@@ -231,10 +171,10 @@ internal sealed partial class L3Agent : IWorker, IAsyncDisposable
             return;
         }
 
-        await bus.CallAsync(L3Contracts.ReportFloatingIps, new L3FloatingIpReport(settings.Host, router.Id, seen), cancellationToken: cancellationToken);
-        if (routers.TryGetValue(router.Id, out var known) && known.Revision == router.Revision)
+        await Bus.CallAsync(L3Contracts.ReportFloatingIps, new L3FloatingIpReport(settings.Host, router.Id, seen), cancellationToken: cancellationToken);
+        if (Known.TryGetValue(router.Id, out var known) && known.Revision == router.Revision)
         {
-            routers.TryUpdate(router.Id, known with { FloatingIps = [.. known.FloatingIps.Select(floating => here.Any(one => one.Id == floating.Id) ? floating with { Status = status } : floating)] }, known);
+            Known.TryUpdate(router.Id, known with { FloatingIps = [.. known.FloatingIps.Select(floating => here.Any(one => one.Id == floating.Id) ? floating with { Status = status } : floating)] }, known);
         }
     }
 
@@ -246,7 +186,7 @@ internal sealed partial class L3Agent : IWorker, IAsyncDisposable
             return;
         }
 
-        await bus.CallAsync(L3Contracts.ReportStates, new L3RouterStateReport(settings.Host, [new L3RouterState(routerId, state)]), cancellationToken: cancellationToken);
+        await Bus.CallAsync(L3Contracts.ReportStates, new L3RouterStateReport(settings.Host, [new L3RouterState(routerId, state)]), cancellationToken: cancellationToken);
         states[routerId] = state;
         LogState(routerId, state);
     }
@@ -259,13 +199,13 @@ internal sealed partial class L3Agent : IWorker, IAsyncDisposable
         {
             while (await timer.WaitForNextTickAsync(stopping.Token))
             {
-                foreach (var router in routers.Values.Where(router => router is { Ha: not null, AdminStateUp: true }))
+                foreach (var router in Known.Values.Where(router => router is { Ha: not null, AdminStateUp: true }))
                 {
                     try
                     {
                         if (states.TryGetValue(router.Id, out var told) && told != (RouterHost.IsActive(router.Id, router.Ha!) ? "active" : "standby"))
                         {
-                            reconciler.Enqueue(router.Id);
+                            Enqueue(router.Id);
                         }
                     }
                     catch (SharpStack.LinuxHost.LinuxException)
@@ -280,10 +220,9 @@ internal sealed partial class L3Agent : IWorker, IAsyncDisposable
         }
     }
 
-    /// <summary>What the API shows of the agent, by the names of OpenStack's.</summary>
-    private AgentReport Report(bool first)
+    protected override AgentReport Report(bool first)
     {
-        var all = routers.Values.ToList();
+        var all = Known.Values.ToList();
         return new AgentReport(
             AgentTypes.L3,
             AgentTypes.L3Binary,
