@@ -52,18 +52,6 @@ public sealed class DomainXmlTests
         CreatedAt = new DateTimeOffset(2026, 1, 2, 3, 4, 5, TimeSpan.Zero),
     };
 
-    [Theory]
-    [InlineData("host-model", true)]
-    [InlineData("host-passthrough", true)]
-    [InlineData("maximum", true)]
-    [InlineData("custom", false)]
-    [InlineData("none", false)]
-    public void What_the_host_hides_of_its_processor_is_hidden_where_the_guest_would_have_it(string mode, bool isHidden)
-    {
-        var xml = XDocument.Parse(DomainXml.Write(Instance, Settings with { CpuMode = mode, HiddenCpuFeatures = ["arch-capabilities"] }));
-        Assert.Equal(isHidden ? ["disable arch-capabilities"] : [], xml.Root!.Element("cpu")!.Elements("feature").Select(feature => $"{feature.Attribute("policy")!.Value} {feature.Attribute("name")!.Value}"));
-    }
-
     [Fact]
     public void An_instance_becomes_this_domain()
     {

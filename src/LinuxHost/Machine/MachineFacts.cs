@@ -19,9 +19,6 @@ namespace SharpStack.LinuxHost.Machine;
 public sealed record MachineFacts(string HostName, string KernelRelease, int ProcessorCount, string ProcessorModel, long MemoryBytes,
     long AvailableMemoryBytes, bool IsRoot, bool KvmUsable, bool TunUsable, bool OpenVSwitchModule, bool HasSystemd)
 {
-    /// <summary>Whether the processor is one of AMD's.</summary>
-    public static bool IsAmd { get; } = File.ReadLines("/proc/cpuinfo").Any(line => line.StartsWith("vendor_id", StringComparison.Ordinal) && line.EndsWith("AuthenticAMD", StringComparison.Ordinal));
-
     public static MachineFacts Read()
     {
         var (memory, available) = Memory();

@@ -17,9 +17,6 @@ internal sealed record DomainSettings
 
     public string? CpuModel { get; init; }
 
-    /// <summary>Features of the host's processor that guests do not see; they count where the mode takes the host's.</summary>
-    public IReadOnlyList<string> HiddenCpuFeatures { get; init; } = [];
-
     /// <summary>QEMU's cache mode: <c>none</c> where the file system does direct I/O.</summary>
     public required string DiskCache { get; init; }
 
@@ -189,14 +186,6 @@ internal static class DomainXml
             {
                 xml.WriteAttributeString("match", "exact");
                 xml.WriteElementString("model", settings.CpuModel ?? "qemu64");
-            }
-        }
-
-        if (settings.CpuMode is "host-model" or "host-passthrough" or "maximum")
-        {
-            foreach (var feature in settings.HiddenCpuFeatures)
-            {
-                Empty(xml, "feature", ("policy", "disable"), ("name", feature));
             }
         }
 

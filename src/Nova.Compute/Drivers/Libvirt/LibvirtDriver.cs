@@ -158,8 +158,6 @@ internal sealed partial class LibvirtDriver : IComputeDriver
             MachineType = config.Get(ComputeOptions.MachineType).Select(entry => entry.Split('=', 2)).FirstOrDefault(pair => pair is ["x86_64", _])?[1] ?? "pc",
             CpuMode = config.Get(ComputeOptions.CpuMode) is { Length: > 0 } mode ? mode : virtType == "kvm" ? "host-model" : "maximum",
             CpuModel = config.Get(ComputeOptions.CpuModels) is [var model, ..] ? model : null,
-            // Intel's; a KVM that emulates it on AMD lets QEMU read it and not write it, at which QEMU 7 ends. Later ones leave it out by themselves.
-            HiddenCpuFeatures = MachineFacts.IsAmd ? ["arch-capabilities"] : [],
             DiskCache = diskCache,
             DiskFormat = rawDisks ? "raw" : "qcow2",
             RngDevice = config.Get(ComputeOptions.RngDevice),
