@@ -12,7 +12,7 @@ lab() { "$PROGRAM" lab "$1" --data "$DATA" "${@:2}"; }
 # on NODE COMMAND...: runs a command on a node of the lab, without this terminal, as 'lab enter' does and without the start of a program for each.
 on() {
   local pid; pid=$(pgrep -of "^sh $DATA/run/init $1 ") || { echo "$1 does not run" >&2; return 1; }
-  nsenter -t "$pid" -m -u -i -n -p -- env HOME=/var/lib/lab sh -c 'cd; exec "$@"' sh "${@:2}" </dev/null
+  nsenter -t "$pid" -m -u -i -n -p -- env HOME=/var/lib/lab sh -c 'cd 2>/dev/null; exec "$@"' sh "${@:2}" </dev/null
 }
 # client USER ARGUMENT...: the genuine client on the controller, as admin or demo, all commands in one process; sets out and rc.
 client() {
@@ -159,7 +159,7 @@ port_of() { client admin port list "$@" -f value -c ID -c 'MAC Address'; read -r
 check_forging() {
   local gateway=${IP1%.*}.1 other=${IP1%.*}.77
   port_of --server "$ID2"; VIA='' hear forged "$HOST2" "tap$PORT" 'arp or icmp'
-  port_of --server "$ID1"
+  port_of --server "$ID1"; VIA='' hear tried "$HOST1" "tap$PORT" 'arp or icmp'
   # In one command: no answer comes while the address is another's.
   guest "sudo sh -c '
     ping -c 1 -W 1 $IP2
@@ -168,7 +168,8 @@ check_forging() {
     ip link set eth0 address fa:16:3e:00:00:99; ping -c 2 -W 1 $IP2; ip link set eth0 address $MAC
     ping -c 1 -W 3 -s 99 $IP2'" >/dev/null 2>&1
   heard "a server is heard by its own addresses" forged "$MAC > [^\n]*$IP1 > $IP2: ICMP echo request[^\n]*length 107"
-  not_heard "not by another's IP address" forged "$other"
+  heard "it tries others" tried "(?s)(?=.*$other > $IP2)(?=.*fa:16:3e:00:00:99 > )(?=.*$MAC > [^\n]*(tell|Reply) $gateway\b)"
+  not_heard "it is not heard by another's IP address" forged "$other"
   not_heard "not by another's MAC address" forged 'fa:16:3e:00:00:99'
   not_heard "nor does it say that the gateway's is its own" forged "$MAC > .*(tell|Reply) $gateway\b"
 }
