@@ -164,7 +164,7 @@ check_forging() {
   guest "sudo sh -c '
     ping -c 1 -W 1 $IP2
     ip addr add $other/32 dev eth0; ping -c 2 -W 1 -I $other $IP2; ip addr del $other/32 dev eth0
-    arping -c 2 -w 2 -I eth0 -s $gateway $IP2; arping -U -c 2 -w 2 -I eth0 -s $gateway $gateway
+    ip addr add $gateway/32 dev eth0; arping -c 2 -w 2 -I eth0 -s $gateway $IP2; arping -U -c 2 -w 2 -I eth0 -s $gateway $gateway; ip addr del $gateway/32 dev eth0
     ip link set eth0 address fa:16:3e:00:00:99; ping -c 2 -W 1 $IP2; ip link set eth0 address $MAC
     ping -c 1 -W 3 -s 99 $IP2'" >/dev/null 2>&1
   heard "a server is heard by its own addresses" forged "$MAC > [^\n]*$IP1 > $IP2: ICMP echo request[^\n]*length 107"
