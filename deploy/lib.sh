@@ -12,7 +12,7 @@ LAB_PACKAGES="mariadb-server rabbitmq-server memcached"
 
 # What the tests start themselves, on ports and folders of their own: engines, brokers, directories, others' suites.
 TEST_PACKAGES="$LAB_PACKAGES tempest keystone-tempest-plugin neutron-tempest-plugin keystone glance-api placement-api python3-osc-placement python3-pymysql uwsgi-plugin-python3 postgresql redis-server slapd ldap-utils python3-pysaml2
-  ansible debootstrap tcpdump curl busybox-static procps perl"
+  ansible debootstrap tcpdump curl busybox-static procps perl sqlite3"
 
 # install_packages NAME...: those of the Debian packages that are missing, without starting any service.
 install_packages() {
