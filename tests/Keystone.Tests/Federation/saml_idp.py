@@ -4,9 +4,10 @@
 FOLDER metadata [PORT]        the provider's metadata
 FOLDER respond SP URL         the answer to the request in URL of the service provider whose metadata is the file SP
 
-saml_idp.py FOLDER serve SP PORT answers the requests that clients bring (ECP) to http://127.0.0.1:PORT/ecp, for bob with password bob-secret; prints a line when it does.
+saml_idp.py FOLDER metadata PORT  prints the provider's metadata.
+saml_idp.py FOLDER serve SP PORT  answers the requests that clients bring (ECP) to http://127.0.0.1:PORT/ecp, for bob with password bob-secret; prints a line when it does.
 
-FOLDER holds idp.key and idp.crt.
+FOLDER holds idp.key and idp.crt. ENTITY_ID in the environment is what the provider calls itself (urn:test:idp).
 """
 import base64
 import http.server
@@ -26,7 +27,7 @@ from saml2.server import Server  # noqa: E402
 
 def settings(folder, port, *service_providers):
     return IdPConfig().load({
-        "entityid": "urn:test:idp",
+        "entityid": os.environ.get("ENTITY_ID", "urn:test:idp"),
         "service": {
             "idp": {
                 "endpoints": {"single_sign_on_service": [("http://idp.test/sso", BINDING_HTTP_REDIRECT), (f"http://127.0.0.1:{port}/ecp", BINDING_SOAP)]},
@@ -90,7 +91,11 @@ class Provider(http.server.BaseHTTPRequestHandler):
 
 
 if len(sys.argv) > 1:
-    folder, _, metadata, port = sys.argv[1:]
+    folder, command, *rest = sys.argv[1:]
+    if command == "metadata":
+        print(answer(folder, command, *rest))
+        sys.exit()
+    metadata, port = rest
     server = http.server.HTTPServer(("127.0.0.1", int(port)), Provider)
     server.idp = Server(config=settings(folder, port, metadata))
     print("ready", flush=True)
