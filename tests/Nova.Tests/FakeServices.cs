@@ -53,6 +53,9 @@ internal sealed class FakeServices : IServiceModule
         return id;
     }
 
+    /// <summary>Whether projects without a network get one.</summary>
+    public bool AllocatesNetworks { get; set; }
+
     public string AddNetwork(string name = "demo-network", bool shared = true, bool subnets = true, bool external = false)
     {
         var id = Guid.NewGuid().ToString();
@@ -144,6 +147,9 @@ internal sealed class FakeServices : IServiceModule
     {
         Get(routes, "/v2.0/networks", context => Listed("networks", Networks.Values.Where(network =>
             Matches(context, "id", (string)network["id"]!) && Matches(context, "shared", (bool)network["shared"]! ? "true" : "false"))));
+        Get(routes, "/v2.0/auto-allocated-topology/{project}", _ => AllocatesNetworks
+            ? new JsonObject { ["auto_allocated_topology"] = new JsonObject { ["id"] = AddNetwork("auto_allocated_network", shared: false) } }
+            : throw CloudException.Conflict("Deployment error: No default router:external network."));
         Get(routes, "/v2.0/subnets", context => Listed("subnets", Networks.Values
             .Where(network => Matches(context, "network_id", (string)network["id"]!) && ((JsonArray)network["subnets"]!).Count > 0)
             .Select(network => new JsonObject

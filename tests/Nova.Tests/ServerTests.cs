@@ -374,6 +374,21 @@ public sealed class ServerTests
     }
 
     [Fact]
+    public async Task A_server_of_a_project_without_networks_gets_one_that_Neutron_allocates()
+    {
+        await using var nova = await NovaCloud.StartAsync();
+        nova.Services.Networks.Clear();
+        var body = $$"""{"server": {"name": "s", "flavorRef": "1", "imageRef": "{{nova.ImageId}}", "networks": "auto"} }""";
+        var refused = (await nova.Demo().PostAsync("/v2.1/servers", body)).Expect(400).Json.GetProperty("badRequest").GetProperty("message").GetString()!;
+        Assert.StartsWith("Unable to automatically allocate a network for project", refused, StringComparison.Ordinal);
+        nova.Services.AllocatesNetworks = true;
+        var id = (await nova.Demo().PostAsync("/v2.1/servers", body)).Expect(202).Json.GetProperty("server").GetProperty("id").GetString()!;
+        await Eventually.TrueAsync(() => nova.Services.PortsOf(id).Any(), "the server has a port");
+        var port = nova.Services.Ports[nova.Services.PortsOf(id).Single()];
+        Assert.Equal("auto_allocated_network", (string)nova.Services.Networks[(string)port["network_id"]!]["name"]!);
+    }
+
+    [Fact]
     public async Task A_server_without_networks_has_no_port()
     {
         await using var nova = await NovaCloud.StartAsync();

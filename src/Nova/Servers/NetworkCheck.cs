@@ -97,8 +97,28 @@ internal sealed class NetworkCheck(UserClients clients)
                 CheckNetwork(context, networks[0]);
                 return [Requested(networks[0])];
             default:
-                return auto ? throw CloudException.BadRequest($"Unable to automatically allocate a network for project {context.ProjectId()}") : [];
+                return auto ? [Requested(await AllocatedAsync(context, token))] : [];
         }
+    }
+
+    /// <summary>The network that Neutron makes for projects that have none.</summary>
+    private async Task<NetworkFacts> AllocatedAsync(ApiContext context, string token)
+    {
+        var project = context.ProjectId();
+        try
+        {
+            using var document = await clients.GetNetworkAsync(token, $"/v2.0/auto-allocated-topology/{project}", context.Aborted);
+            if (document?.RootElement.GetProperty("auto_allocated_topology").Text("id") is { } id && (await NetworksAsync(context, token, $"&id={id}")).GetValueOrDefault(id) is { } network)
+            {
+                return network;
+            }
+        }
+        catch (CloudException failure) when (failure.Kind == ErrorKind.Conflict)
+        {
+            // The cloud has no default external network, or no pool: only its administrator can help.
+        }
+
+        throw CloudException.BadRequest($"Unable to automatically allocate a network for project {project}");
     }
 
     private static void CheckNetwork(ApiContext context, NetworkFacts network)
