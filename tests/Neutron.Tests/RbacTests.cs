@@ -78,6 +78,27 @@ public sealed class RbacTests
     }
 
     [Fact]
+    public async Task A_default_external_network_stays_external_for_all_and_a_pool_is_shared_no_further_than_its_scope()
+    {
+        await using var cloud = await StartAsync();
+        var (outside, _) = await cloud.CreateExternalAsync();
+        (await cloud.Admin.PutAsync($"/v2.0/networks/{outside}", Json("{'network': {'is_default': true}}"))).Expect(200);
+        var wildcard = (await cloud.Admin.GetAsync($"/v2.0/rbac-policies?object_id={outside}&action=access_as_external")).Json.GetProperty("rbac_policies")[0].Id();
+        await RefusedAsync(cloud.Admin.DeleteAsync($"/v2.0/rbac-policies/{wildcard}"), 409, "RbacPolicyInUse");
+        (await cloud.Admin.PutAsync($"/v2.0/networks/{outside}", Json("{'network': {'is_default': false}}"))).Expect(200);
+        (await cloud.Admin.DeleteAsync($"/v2.0/rbac-policies/{wildcard}")).Expect(204);
+
+        var scope = (await CreateAsync(cloud.Admin, "address-scopes", "{'name': 's', 'ip_version': 4}")).Id();
+        var body = $"{{'name': 'p', 'prefixes': ['10.0.0.0/8'], 'address_scope_id': '{scope}'}}";
+        await RefusedAsync(cloud.Demo.PostAsync("/v2.0/subnetpools", Json($"{{'subnetpool': {body}}}")), 404, "AddressScopeNotFound");
+        await ShareAsync(cloud.Admin, "address_scope", scope, TestIdentities.DemoProject);
+        var pool = (await CreateAsync(cloud.Demo, "subnetpools", body)).Id();
+        await RefusedAsync(cloud.Demo.PostAsync("/v2.0/rbac-policies", Policy("subnetpool", pool, TestIdentities.OtherProject)), 400, "RbacPolicyInitError");
+        await ShareAsync(cloud.Admin, "address_scope", scope, TestIdentities.OtherProject);
+        await ShareAsync(cloud.Demo, "subnetpool", pool, TestIdentities.OtherProject);
+    }
+
+    [Fact]
     public async Task Pools_scopes_and_groups_are_shared_with_one_project_too()
     {
         await using var cloud = await StartAsync();

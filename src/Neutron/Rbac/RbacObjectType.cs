@@ -38,10 +38,18 @@ internal interface IRbacObjectType
             .Where(user => user.Length > 0 && user != owner && !left.Contains(user) && (goneTarget == Sharing.Everyone || goneTarget == user)).ToList();
         if (stranded.Count > 0)
         {
-            throw NeutronErrors.Conflict(
-                "RbacPolicyInUse", $"RBAC policy on object {id} cannot be removed because other objects depend on it.\nDetails: it is used by the projects {string.Join(", ", stranded)}");
+            throw InUse(id, $"it is used by the projects {string.Join(", ", stranded)}");
         }
     }
+
+    static CloudException InUse(string id, string details) =>
+        NeutronErrors.Conflict("RbacPolicyInUse", $"RBAC policy on object {id} cannot be removed because other objects depend on it.\nDetails: {details}");
+
+    /// <summary>Refuses a policy that would open it to those who may not have what it is made of.</summary>
+    Task CheckOpeningAsync(Work work, RbacPolicyRow policy);
+
+    /// <summary>Refuses to take a policy away that the object cannot be without, whoever uses it.</summary>
+    Task CheckClosingAsync(Work work, RbacPolicyRow policy);
 
     /// <summary>Its policies changed: what the row says of them is to be made true.</summary>
     Task ChangedAsync(Work work, string id);
@@ -50,8 +58,11 @@ internal interface IRbacObjectType
 /// <param name="users">The projects that use one of them.</param>
 /// <param name="notFound">The error where an id is none of them.</param>
 /// <param name="changed">What else is to be made true, given all its policies.</param>
+/// <param name="opening">See <see cref="IRbacObjectType.CheckOpeningAsync"/>.</param>
+/// <param name="closing">See <see cref="IRbacObjectType.CheckClosingAsync"/>.</param>
 internal sealed class RbacObjectType<TRow>(
-    string name, Func<Work, string, string, IQueryable<string>> users, Func<string, CloudException> notFound, IReadOnlyList<string>? actions = null, Action<TRow, IReadOnlyList<RbacPolicyRow>>? changed = null)
+    string name, Func<Work, string, string, IQueryable<string>> users, Func<string, CloudException> notFound, IReadOnlyList<string>? actions = null, Action<TRow, IReadOnlyList<RbacPolicyRow>>? changed = null,
+    Func<Work, RbacPolicyRow, Task>? opening = null, Func<Work, RbacPolicyRow, Task>? closing = null)
     : IRbacObjectType
     where TRow : ResourceRow, IShareableRow
 {
@@ -63,6 +74,10 @@ internal sealed class RbacObjectType<TRow>(
         await work.Db.GetTable<TRow>().Where(row => row.Id == id).Select(row => row.ProjectId).FirstOrDefaultAsync(work.Cancellation) ?? throw notFound(id);
 
     public Task<List<string>> UsersAsync(Work work, string id, string action) => users(work, id, action).Distinct().ToListAsync(work.Cancellation);
+
+    public Task CheckOpeningAsync(Work work, RbacPolicyRow policy) => opening?.Invoke(work, policy) ?? Task.CompletedTask;
+
+    public Task CheckClosingAsync(Work work, RbacPolicyRow policy) => closing?.Invoke(work, policy) ?? Task.CompletedTask;
 
     public async Task ChangedAsync(Work work, string id)
     {
@@ -94,12 +109,29 @@ internal static class RbacObjectTypes
                 .Union(work.Db.GetTable<SubnetRow>().Where(subnet => subnet.NetworkId == id).Select(subnet => subnet.ProjectId)),
         NeutronErrors.NetworkNotFound,
         [Sharing.AsExternal, Sharing.AsShared],
-        static (row, policies) => row.External = policies.Any(policy => policy.Action == Sharing.AsExternal));
+        static (row, policies) => row.External = policies.Any(policy => policy.Action == Sharing.AsExternal),
+        closing: static async (work, policy) =>
+        {
+            if (policy is { Action: Sharing.AsExternal, Target: Sharing.Everyone } && await work.Db.GetTable<NetworkRow>().AnyAsync(row => row.Id == policy.ObjectId && row.IsDefault, work.Cancellation))
+            {
+                throw IRbacObjectType.InUse(policy.ObjectId, "Default external networks must be shared to everyone.");
+            }
+        });
 
     public static IRbacObjectType SubnetPool { get; } = new RbacObjectType<SubnetPoolRow>(
         "subnetpool",
         static (work, id, _) => work.Db.GetTable<SubnetRow>().Where(subnet => subnet.SubnetPoolId == id).Select(subnet => subnet.ProjectId),
-        NeutronErrors.SubnetPoolNotFound);
+        NeutronErrors.SubnetPoolNotFound,
+        opening: static async (work, policy) =>
+        {
+            var scope = await work.Db.GetTable<SubnetPoolRow>().Where(row => row.Id == policy.ObjectId).Select(row => row.AddressScopeId).FirstOrDefaultAsync(work.Cancellation);
+            if (scope is not null && !await work.Db.GetTable<AddressScopeRow>().AnyAsync(row => row.Id == scope && row.ProjectId == policy.Target, work.Cancellation)
+                && !await work.Db.GetTable<RbacPolicyRow>().AnyAsync(other => other.ObjectId == scope && (other.Target == policy.Target || other.Target == Sharing.Everyone), work.Cancellation))
+            {
+                throw CloudException.BadRequest(
+                    $"Failed to create RBAC policy on object {policy.ObjectId} because project {policy.Target} has no access to its address scope {scope}: share the scope with it before.", "RbacPolicyInitError");
+            }
+        });
 
     public static IRbacObjectType AddressScope { get; } = new RbacObjectType<AddressScopeRow>(
         "address_scope",

@@ -65,6 +65,7 @@ internal sealed class RbacPolicyResource(IEnumerable<IRbacObjectType> known) : I
         }
 
         await RefuseTwiceAsync(work, row);
+        await type.CheckOpeningAsync(work, row);
         await work.Db.InsertAsync(row, token: work.Cancellation);
         await type.ChangedAsync(work, row.ObjectId);
         return row.Id;
@@ -79,17 +80,21 @@ internal sealed class RbacPolicyResource(IEnumerable<IRbacObjectType> known) : I
             return;
         }
 
+        var type = types[row.ObjectType];
+        await type.CheckClosingAsync(work, row);
         var before = row.Target;
         row.Target = target;
         await RefuseTwiceAsync(work, row);
+        await type.CheckOpeningAsync(work, row);
         work.Bump(row);
         await work.Db.UpdateAsync(row, token: work.Cancellation);
-        await types[row.ObjectType].CheckUsersAsync(work, row.ObjectId, row.Action, before);
-        await types[row.ObjectType].ChangedAsync(work, row.ObjectId);
+        await type.CheckUsersAsync(work, row.ObjectId, row.Action, before);
+        await type.ChangedAsync(work, row.ObjectId);
     }
 
     public async Task DeleteAsync(Work work, Caller caller, RbacPolicyView view)
     {
+        await types[view.Row.ObjectType].CheckClosingAsync(work, view.Row);
         await work.Db.GetTable<RbacPolicyRow>().Where(row => row.Id == view.Row.Id).DeleteAsync(work.Cancellation);
         await types[view.Row.ObjectType].CheckUsersAsync(work, view.Row.ObjectId, view.Row.Action, view.Row.Target);
         await types[view.Row.ObjectType].ChangedAsync(work, view.Row.ObjectId);

@@ -59,12 +59,7 @@ internal static class SubnetPoolRules
             return;
         }
 
-        var scope = await work.Db.GetTable<AddressScopeRow>().FirstOrDefaultAsync(found => found.Id == id, work.Cancellation) ?? throw NeutronErrors.AddressScopeNotFound(id);
-        if (!caller.IsAdmin && scope.ProjectId != caller.ProjectId && !await Sharing.IsSharedAsync(work.Db, scope, caller.ProjectId, work.Cancellation))
-        {
-            throw CloudException.BadRequest(
-                $"Illegal subnetpool association: subnetpool {row.Id} cannot be associated with address scope {id}.", "IllegalSubnetPoolAssociationToAddressScope");
-        }
+        var scope = await Sharing.VisibleTo(work.Db.GetTable<AddressScopeRow>(), work.Db, caller).FirstOrDefaultAsync(found => found.Id == id, work.Cancellation) ?? throw NeutronErrors.AddressScopeNotFound(id);
 
         if (scope.IpVersion != row.IpVersion)
         {
