@@ -65,6 +65,8 @@ public sealed class CloudHost : IAsyncDisposable
         var memory = new MemoryTransport();
         // The web server logs two lines a request, which say less than our own one.
         builder.Logging.AddFilter("Microsoft", LogLevel.Warning);
+        // What it would say of failures the pipeline says itself; as long as it may speak, it keeps a scope and an activity for each request.
+        builder.Logging.AddFilter("Microsoft.AspNetCore.Hosting.Diagnostics", LogLevel.None);
         logging?.Invoke(builder.Logging);
         builder.Services.AddRoutingCore();
         builder.Services.AddSingleton(options);

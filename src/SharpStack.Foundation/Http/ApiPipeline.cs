@@ -9,6 +9,7 @@ using Microsoft.AspNetCore.Routing;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
 using SharpStack.Foundation.Identity;
+using SharpStack.Foundation.Observability;
 using SharpStack.Foundation.Policy;
 
 namespace SharpStack.Foundation.Http;
@@ -18,8 +19,6 @@ internal sealed partial class ApiPipeline
 {
     private static readonly Meter Meter = new("SharpStack.Http");
     private static readonly Histogram<double> Duration = Meter.CreateHistogram<double>("http.server.request.duration", "s", "Time from the request's first byte to the answer's last.");
-
-    private static readonly Func<ILogger, string, IDisposable?> RequestScope = LoggerMessage.DefineScope<string>("{RequestId}");
 
     private readonly ApiDefinition api;
     private readonly ITokenValidator tokens;
@@ -109,7 +108,7 @@ internal sealed partial class ApiPipeline
             http.Response.Headers[api.RequestIdHeader] = requestId;
         }
 
-        using var scope = RequestScope(log, requestId);
+        using var scope = log.BeginScope(new RequestScope(requestId));
         try
         {
             if (api.StrictSlashes && http.Request.Path.Value is { Length: > 1 } path && path.EndsWith('/'))
@@ -152,11 +151,15 @@ internal sealed partial class ApiPipeline
         finally
         {
             var elapsed = time.GetElapsedTime(started).TotalSeconds;
-            Duration.Record(
-                elapsed,
-                new KeyValuePair<string, object?>("service", api.Name),
-                new KeyValuePair<string, object?>("http.request.method", http.Request.Method),
-                new KeyValuePair<string, object?>("http.response.status_code", http.Response.StatusCode));
+            if (Duration.Enabled)
+            {
+                Duration.Record(
+                    elapsed,
+                    new KeyValuePair<string, object?>("service", api.Name),
+                    new KeyValuePair<string, object?>("http.request.method", http.Request.Method),
+                    new KeyValuePair<string, object?>("http.response.status_code", http.Response.StatusCode));
+            }
+
             LogRequest(api.Name, http.Request.Method, http.Request.Path.Value!, http.Response.StatusCode, elapsed * 1000);
         }
     }

@@ -8,6 +8,9 @@ using Microsoft.Extensions.Logging;
 
 namespace SharpStack.Foundation.Observability;
 
+/// <summary>What is logged within it is of that request.</summary>
+internal sealed record RequestScope(string Id);
+
 /// <summary>
 /// Logs as lines, in the shape that OpenStack's operators read: time (UTC), level, logger, <c>[request id]</c>, event id, message; the lines of an exception
 /// follow, indented. A slow disk delays nobody: lines are written in the background, and what does not fit the queue is counted and said.
@@ -174,7 +177,7 @@ public sealed class LineLogs : ILoggerProvider, ISupportExternalScope
             }
 
             var request = "-";
-            owner.scopes?.ForEachScope((scope, _) => request = scope?.ToString() is { } text && text.StartsWith("req-", StringComparison.Ordinal) ? text : request, 0);
+            owner.scopes?.ForEachScope((scope, _) => request = scope is RequestScope known ? known.Id : request, 0);
             owner.Enqueue(owner.Line(logLevel, category, request, eventId.Id, formatter(state, exception), exception));
         }
     }

@@ -18,7 +18,7 @@ public sealed class ObservabilityTests
         using (var factory = LoggerFactory.Create(logging => logging.AddProvider(provider)))
         {
             var log = factory.CreateLogger("test");
-            using (LoggerMessage.DefineScope<string>("{RequestId}")(log, "req-1"))
+            using (log.BeginScope(new RequestScope("req-1")))
             {
                 Said(log, "hello\n2026-01-01 ERROR forged", null);
             }
