@@ -56,13 +56,16 @@ ping_on() { on "$1" ${VIA:+ip netns exec "$VIA"} ping -c 1 -W 2 "$2"; }
 # start_pings NODE ADDRESS...: from a node, twice a second, until end_pings WHAT, which says that each was answered.
 start_pings() {
   local ip; PINGER=$1 PINGED="${*:2}"
-  for ip in $PINGED; do on "$PINGER" sh -c 'echo $$ > /run/ping-$1.pid; exec ping -n -i 0.5 -W 2 "$1"' sh "$ip" >"$DATA/pings-$ip" & PINGING="${PINGING:-} $!"; done
+  for ip in $PINGED; do on "$PINGER" sh -c 'echo $$ > /run/ping-$1.pid; exec ping -n -D -i 0.5 -W 2 "$1"' sh "$ip" >"$DATA/pings-$ip" & PINGING="${PINGING:-} $!"; done
 }
 end_pings() {
-  local ip
+  local ip text
   for ip in $PINGED; do on "$PINGER" sh -c 'kill -INT "$(cat "/run/ping-$1.pid")"' sh "$ip"; done
   wait $PINGING; PINGING=
-  for ip in $PINGED; do like "$ip answered every ping $1" '\n(\d{2,}) packets transmitted, \1 received' "$(cat "$DATA/pings-$ip")"; done
+  for ip in $PINGED; do
+    text=$(awk -F'icmp_seq=' 'NF > 1 && $2 ~ /time=/ { seq = $2 + 0; if (seq > last + 1) print "no answer to " last + 1 " ... " seq - 1 ", before " $1; if (seq > last) last = seq } END { if (last < 10) print "only " last " answers" }' "$DATA/pings-$ip")
+    same "$ip answered every ping $1" "" "$text"
+  done
 }
 # remains SINCE SECONDS: waits until so many seconds have gone by: what is broken stays so for as long.
 remains() { while [ $((SECONDS - $1)) -lt "$2" ]; do sleep 0.3; done; }

@@ -1,5 +1,6 @@
 using System.Buffers;
 using System.Diagnostics.Metrics;
+using System.Net.Sockets;
 using System.Text;
 using System.Text.Json;
 using Microsoft.AspNetCore.Builder;
@@ -188,7 +189,7 @@ internal sealed partial class ApiPipeline
 
     /// <summary>A database that went away outside a statement, such as before the first one; what the storage sees it tells itself.</summary>
     private static bool IsOutage(Exception? failure) =>
-        failure is System.Data.Common.DbException { IsTransient: true } || (failure is not (null or CloudException) && IsOutage(failure.InnerException));
+        failure is System.Data.Common.DbException { IsTransient: true } or System.Data.Common.DbException { InnerException: IOException or SocketException } || (failure is not (null or CloudException) && IsOutage(failure.InnerException));
 
     /// <summary>SQL's own codes for a text that is too long or has a NUL in it (as a literal: 54000), which only some engines refuse.</summary>
     private static bool IsUnstorable(Exception? failure) =>

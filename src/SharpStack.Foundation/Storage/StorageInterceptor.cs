@@ -35,7 +35,7 @@ internal sealed class StorageInterceptor(ServiceDatabase database) : CommandInte
     /// <summary>Also what fails outside a statement: opening a connection, reading on.</summary>
     public void ProcessException(ExceptionEventData eventData, Exception exception)
     {
-        if (exception is not CloudException && database.Classify(exception) == DatabaseFailure.Unavailable)
+        if (IsOutage(exception))
         {
             throw database.Unavailable(exception);
         }
@@ -58,6 +58,10 @@ internal sealed class StorageInterceptor(ServiceDatabase database) : CommandInte
                 command.Connection!.Close();
                 database.Reopen(command.Connection);
             }
+            catch (Exception failure) when (IsOutage(failure))
+            {
+                throw database.Unavailable(failure);
+            }
         }
     }
 
@@ -79,12 +83,18 @@ internal sealed class StorageInterceptor(ServiceDatabase database) : CommandInte
                 await command.Connection!.CloseAsync();
                 await database.ReopenAsync(command.Connection, cancellationToken);
             }
+            catch (Exception failure) when (IsOutage(failure))
+            {
+                throw database.Unavailable(failure);
+            }
         }
     }
 
     // What a transaction did so far is gone with its connection: it is repeated as a whole, by WriteAsync. A timeout says that the server is slow: not once more.
     private bool IsRepeatable(CommandEventData eventData, Exception failure, bool isRead, int attempt) =>
         isRead && attempt == 1 && eventData.DataConnection.Transaction is null && database.Classify(failure) == DatabaseFailure.Unavailable && !IsTimeout(failure);
+
+    private bool IsOutage(Exception failure) => failure is not CloudException && database.Classify(failure) == DatabaseFailure.Unavailable;
 
     private static bool IsTimeout(Exception failure) => failure is TimeoutException || failure.InnerException is TimeoutException;
 }

@@ -293,6 +293,21 @@ public sealed class ServiceDatabaseTests
 
     [Theory]
     [MemberData(nameof(Servers))]
+    public async Task A_connection_that_breaks_under_the_second_try_too_ends_the_work_as_unavailable(DatabaseEngine engine)
+    {
+        await using var place = await TestDatabases.CreateAsync(engine);
+        await using var way = DatabaseProxy.To(place);
+        await using var database = Open(way.Url);
+        await database.OpenAsync(Cancelled);
+        way.BreakOn("things");
+        await using var read = database.Read();
+        await Assert.ThrowsAsync<DatabaseUnavailableException>(() => read.GetTable<Thing>().ToListAsync(Cancelled));
+        using var waiting = database.Read();
+        Assert.Throws<DatabaseUnavailableException>(() => waiting.GetTable<Thing>().ToList());
+    }
+
+    [Theory]
+    [MemberData(nameof(Servers))]
     public async Task Without_the_database_work_ends_as_unavailable_and_goes_on_when_it_is_back(DatabaseEngine engine)
     {
         await using var place = await TestDatabases.CreateAsync(engine);

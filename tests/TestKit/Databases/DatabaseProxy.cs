@@ -1,4 +1,5 @@
 using System.Net.Sockets;
+using System.Text;
 using SharpStack.Foundation.Storage;
 
 namespace SharpStack.TestKit.Databases;
@@ -10,6 +11,7 @@ public sealed class DatabaseProxy : IAsyncDisposable
     private readonly string server;
     private readonly List<Socket> open = [];
     private Socket? listener;
+    private byte[]? fatal;
 
     private DatabaseProxy(string server) => this.server = server;
 
@@ -38,6 +40,9 @@ public sealed class DatabaseProxy : IAsyncDisposable
             open.Clear();
         }
     }
+
+    /// <summary>From now on breaks each connection over which a statement with this text is sent; new connections go through.</summary>
+    public void BreakOn(string text) => fatal = Encoding.UTF8.GetBytes(text);
 
     /// <summary>Breaks what is open, and lets nothing through.</summary>
     public void Cut()
@@ -77,8 +82,8 @@ public sealed class DatabaseProxy : IAsyncDisposable
                     open.AddRange([client, onward]);
                 }
 
-                _ = PumpAsync(client, onward);
-                _ = PumpAsync(onward, client);
+                _ = PumpAsync(client, onward, () => fatal);
+                _ = PumpAsync(onward, client, static () => null);
             }
         }
         catch (Exception failure) when (failure is SocketException or ObjectDisposedException)
@@ -87,12 +92,12 @@ public sealed class DatabaseProxy : IAsyncDisposable
         }
     }
 
-    private static async Task PumpAsync(Socket from, Socket to)
+    private static async Task PumpAsync(Socket from, Socket to, Func<byte[]?> fatal)
     {
         var buffer = new byte[16 << 10];
         try
         {
-            while (await from.ReceiveAsync(buffer) is > 0 and var length)
+            while (await from.ReceiveAsync(buffer) is > 0 and var length && (fatal() is not { } text || buffer.AsSpan(0, length).IndexOf(text) < 0))
             {
                 for (var sent = 0; sent < length;)
                 {
