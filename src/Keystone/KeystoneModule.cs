@@ -85,7 +85,8 @@ public sealed class KeystoneModule : IServiceModule
         services.AddSingleton<UserFinder>();
         services.AddSingleton<PasswordMethod>();
         services.AddSingleton<IAuthMethod>(static provider => provider.GetRequiredService<PasswordMethod>());
-        services.AddSingleton<IAuthMethod>(Route<TokenMethod>);
+        AddWithConfig<TokenMethod>();
+        services.AddSingleton<IAuthMethod>(static provider => provider.GetRequiredService<TokenMethod>());
         services.AddSingleton<IAuthMethod>(Route<TotpMethod>);
         services.AddSingleton<IAuthMethod, ApplicationCredentialMethod>();
         services.AddSingleton<IAuthMethod, OAuth1Method>();
@@ -100,6 +101,11 @@ public sealed class KeystoneModule : IServiceModule
         AddWithConfig<FederationProviders>();
         AddWithConfig<SamlIssuer>();
         services.AddSingleton<SsoCookies>();
+        services.AddSingleton<AssertionReader>();
+        foreach (var name in MappedMethod.Names)
+        {
+            services.AddSingleton<IAuthMethod>(provider => ActivatorUtilities.CreateInstance<MappedMethod>(provider, name));
+        }
         services.AddSingleton<TokenAnswers>();
         AddWithConfig<ReceiptService>();
         AddWithConfig<Authenticator>();

@@ -22,6 +22,7 @@ namespace SharpStack.Keystone.Federation;
 internal sealed class FederationRoutes(
     KeystoneStore store,
     FederationProviders providers,
+    AssertionReader assertions,
     FederatedLogin login,
     Authenticator authenticator,
     ExternalMethod proxy,
@@ -72,7 +73,7 @@ internal sealed class FederationRoutes(
     private async Task AuthenticateAsync(ApiContext context)
     {
         var (idp, protocol) = (context.Route("idp_id"), context.Route("protocol_id"));
-        if (await AssertionAsync(context, idp) is not { } assertion)
+        if (await assertions.ReadAsync(context.Http, idp, context.Aborted) is not { } assertion)
         {
             if (!IsEnhancedClient(context.Http.Request) || providers.Saml(idp) is not { } saml)
             {
@@ -104,22 +105,6 @@ internal sealed class FederationRoutes(
         context.Http.Response.ContentType = SamlNames.PaosType;
         context.Http.Response.Headers.CacheControl = "no-store";
         await context.Http.Response.WriteAsync(envelope, context.Aborted);
-    }
-
-    /// <summary>Who the client is: by what a proxy that we trust says, by what a provider just posted for it, or by its bearer token; null where nothing says it.</summary>
-    private async Task<Assertion?> AssertionAsync(ApiContext context, string idp)
-    {
-        var bearer = context.Http.Request.Headers.Authorization.ToString();
-        if (bearer.StartsWith("Bearer ", StringComparison.OrdinalIgnoreCase))
-        {
-            var provider = providers.OpenId(idp) ?? throw CloudException.Unauthorized($"There is no [oidc_{idp}] in the configuration that could check the bearer token.");
-            return await provider.ByBearerAsync(bearer["Bearer ".Length..].Trim(), context.Aborted);
-        }
-        if (cookies.Recall(context.Http) is { } session && session.IdpId == idp)
-        {
-            return new(session.Attributes.ToDictionary(static a => a.Key, static a => (IReadOnlyList<string>)a.Value), session.RemoteUser);
-        }
-        return proxy.Assertion(context.Http.Request);
     }
 
     private async Task BeginAnyAsync(ApiContext context)

@@ -14,6 +14,8 @@ internal sealed class TokenRoutes(TokenService tokens, Authenticator authenticat
 {
     private static readonly JsonSchema Domain = JsonSchema.Object(true, ("id", Schemas.Text), ("name", Schemas.Text));
 
+    private static readonly JsonSchema Mapped = JsonSchema.Object(true, ("id", Schemas.Text), ("identity_provider", Schemas.Text), ("protocol", Schemas.Text));
+
     private static readonly JsonSchema Auth = Schemas.Envelope("auth", JsonSchema.Object(
         true,
         ("identity!", JsonSchema.Object(
@@ -22,6 +24,9 @@ internal sealed class TokenRoutes(TokenService tokens, Authenticator authenticat
             ("password", JsonSchema.Object(true, ("user", JsonSchema.Object(
                 true, ("id", Schemas.Text), ("name", Schemas.Text), ("password", Schemas.Text), ("domain", Domain))))),
             ("token", JsonSchema.Object(true, ("id!", Schemas.Text))),
+            ("mapped", Mapped),
+            ("openid", Mapped),
+            ("saml2", Mapped),
             ("totp", JsonSchema.Object(true, ("user", JsonSchema.Object(
                 true, ("id", Schemas.Text), ("name", Schemas.Text), ("passcode", Schemas.Text), ("domain", Domain))))),
             ("application_credential", JsonSchema.Object(

@@ -46,6 +46,108 @@ public class OpenIdConnectTests
     }
 
     [Fact]
+    public async Task A_bearer_token_may_ask_for_a_scope_at_once()
+    {
+        await using var provider = await OpenIddictServer.StartAsync(["developers"]);
+        await using var cloud = await StartAsync(provider);
+        var (group, project) = await cloud.AddGroupAsync("developers", "member");
+        var scope = IdentityCloud.ProjectScope("developers");
+        var bearer = ("Authorization", $"Bearer {await provider.AccessTokenAsync()}");
+        const string vouched = """{"identity_provider": "acme", "protocol": "openid"}""";
+        using var client = cloud.Client(null);
+
+        var token = (await MappedAsync(vouched, scope, bearer)).Expect(201).Json.GetProperty("token");
+
+        Assert.Equal((project, "mapped"), (token.GetProperty("project").GetProperty("id").GetString(), token.GetProperty("methods")[0].GetString()));
+        Assert.Equal([group], token.GetProperty("user").GetProperty("OS-FEDERATION").GetProperty("groups").Texts("id"));
+        (await MappedAsync(vouched, IdentityCloud.ProjectScope("admin"), bearer)).Expect(401);
+        (await MappedAsync(vouched, scope)).Expect(401);
+        (await MappedAsync("""{"identity_provider": "none", "protocol": "openid"}""", scope, bearer)).Expect(401);
+        (await MappedAsync("""{"protocol": "openid"}""", scope, bearer)).Expect(400);
+        var unscoped = IdentityCloud.TokenOf(await BearerAsync(cloud, await provider.AccessTokenAsync()));
+        var exchanged = (await MappedAsync($$"""{"id": "{{unscoped}}"}""", scope)).Expect(201).Json.GetProperty("token");
+        Assert.Equal([group], exchanged.GetProperty("user").GetProperty("OS-FEDERATION").GetProperty("groups").Texts("id"));
+        (await MappedAsync($$"""{"id": "{{cloud.AdminToken}}"}""", scope)).Expect(401);
+
+        Task<TestAnswer> MappedAsync(string payload, string asked, params (string Name, string Value)[] headers) => client.SendAsync(
+            HttpMethod.Post, "/v3/auth/tokens", $$"""{"auth": {"identity": {"methods": ["mapped"], "mapped": {{payload}} }, "scope": {{asked}} } }""", headers: headers);
+    }
+
+    [Fact]
+    public async Task A_mapping_may_name_a_user_of_this_cloud()
+    {
+        await using var provider = await OpenIddictServer.StartAsync();
+        await using var cloud = await StartAsync(
+            provider, """[{"local": [{"user": {"type": "local", "name": "{0}", "domain": {"name": "Default"}}}], "remote": [{"type": "OIDC-preferred_username"}]}]""");
+        (await BearerAsync(cloud, await provider.AccessTokenAsync())).Expect(401);
+        var bob = await cloud.CreateUserAsync("bob");
+
+        var user = (await BearerAsync(cloud, await provider.AccessTokenAsync())).Expect(201).Json.GetProperty("token").GetProperty("user");
+
+        Assert.Equal(bob, user.GetProperty("id").GetString());
+        Assert.False(user.TryGetProperty("OS-FEDERATION", out _));
+        (await cloud.Admin.PatchAsync($"/v3/users/{bob}", """{"user": {"enabled": false}}""")).Expect(200);
+        (await BearerAsync(cloud, await provider.AccessTokenAsync())).Expect(401);
+    }
+
+    [Fact]
+    public async Task Application_credentials_and_trusts_work_as_long_as_the_memberships_behind_them()
+    {
+        var time = new FakeTimeProvider(TimeProvider.System.GetUtcNow());
+        await using var provider = await OpenIddictServer.StartAsync(["developers"]);
+        await using var cloud = await StartAsync(time, provider, Rules);
+        (await cloud.Admin.PatchAsync("/v3/OS-FEDERATION/identity_providers/acme", """{"identity_provider": {"authorization_ttl": 5}}""")).Expect(200);
+        var (_, project) = await cloud.AddGroupAsync("developers", "member");
+        var helper = await cloud.CreateUserAsync("helper");
+        var unscoped = (await BearerAsync(cloud, await provider.AccessTokenAsync())).Expect(201);
+        var id = unscoped.Json.GetProperty("token").GetProperty("user").GetProperty("id").GetString()!;
+        using var bob = cloud.Client(IdentityCloud.TokenOf(await cloud.AuthenticateAsync(IdentityCloud.TokenAuth(IdentityCloud.TokenOf(unscoped), IdentityCloud.ProjectScope("developers")))));
+
+        var credential = (await bob.PostAsync($"/v3/users/{id}/application_credentials", """{"application_credential": {"name": "robot", "secret": "robots-secret"}}""")).Expect(201)
+            .Json.GetProperty("application_credential").GetProperty("id").GetString();
+        var trust = (await bob.PostAsync("/v3/OS-TRUST/trusts", $$"""
+            {"trust": {"trustor_user_id": "{{id}}", "trustee_user_id": "{{helper}}", "project_id": "{{project}}", "impersonation": true, "roles": [{"name": "member"}]} }
+            """)).Expect(201).Json.GetProperty("trust").GetProperty("id").GetString();
+        var robot = $$"""{"auth": {"identity": {"methods": ["application_credential"], "application_credential": {"id": "{{credential}}", "secret": "robots-secret"} } } }""";
+        var entrusted = IdentityCloud.PasswordAuth("helper", "secret", $$"""{"OS-TRUST:trust": {"id": "{{trust}}"} }""");
+        var token = IdentityCloud.TokenOf(await cloud.AuthenticateAsync(robot));
+        (await cloud.AuthenticateAsync(entrusted)).Expect(201);
+
+        time.Advance(TimeSpan.FromMinutes(6));
+
+        Assert.NotEqual(200, (await cloud.ValidateAsync(token)).Status);
+        Assert.InRange((await cloud.AuthenticateAsync(robot)).Status, 401, 403);
+        Assert.InRange((await cloud.AuthenticateAsync(entrusted)).Status, 401, 403);
+        // They are good again as soon as the provider vouches again.
+        (await BearerAsync(cloud, await provider.AccessTokenAsync())).Expect(201);
+        (await cloud.AuthenticateAsync(robot)).Expect(201);
+        (await cloud.AuthenticateAsync(entrusted)).Expect(201);
+    }
+
+    [Theory]
+    [InlineData("127.0.0.0/8", "", 201)]
+    [InlineData("127.0.0.0/8", "OIDC-", 201)]
+    [InlineData("127.0.0.0/8", "MELLON_", 401)]
+    [InlineData("10.0.0.0/8", "", 401)]
+    public async Task A_web_server_in_front_says_who_it_is_when_it_is_trusted(string proxies, string prefix, int status)
+    {
+        await using var cloud = await IdentityCloud.StartAsync(null, ("auth", "trusted_proxies", proxies), ("federation", "assertion_prefix", prefix));
+        await cloud.AddProviderAsync(
+            "acme", "openid", """[{"local": [{"user": {"name": "{0}"}}, {"groups": "{1}", "domain": {"id": "default"}}], "remote": [{"type": "OIDC-preferred_username"}, {"type": "OIDC-groups"}]}]""", "https://login.acme.test");
+        var (group, _) = await cloud.AddGroupAsync("developers", "member");
+        using var browser = cloud.Client(null);
+
+        var answer = (await browser.SendAsync(HttpMethod.Get, AuthPath, headers: [("X-Remote-User", "bob"), ("OIDC-preferred_username", "bob"), ("OIDC-groups", "designers;developers")])).Expect(status);
+
+        if (status == 201)
+        {
+            var user = answer.Json.GetProperty("token").GetProperty("user");
+            Assert.Equal("bob", user.GetProperty("name").GetString());
+            Assert.Equal([group], user.GetProperty("OS-FEDERATION").GetProperty("groups").Texts("id"));
+        }
+    }
+
+    [Fact]
     public async Task Whoever_comes_again_is_the_same_user()
     {
         await using var provider = await OpenIddictServer.StartAsync();
