@@ -203,6 +203,15 @@ internal sealed class IdentitySnapshot(
         return known.Length == 0 ? null : known;
     }
 
+    /// <summary>The roles that a user holds in a scope, before implication, also by memberships that a mapping gave; and when the first of those ends.</summary>
+    /// <param name="groups">Groups beside those that the user is a member of.</param>
+    public async Task<(IReadOnlyList<string> Roles, long? Until)> HeldRolesAsync(
+        DataConnection db, string userId, PayloadKind kind, ProjectRow? project, ProjectRow? domain, CancellationToken cancellationToken, IReadOnlyList<string>? groups = null)
+    {
+        var (expiring, until) = await federated.OfUserAsync(db, userId, cancellationToken);
+        return (await EffectiveRoles.ReadAsync(db, userId, kind, project, domain, cancellationToken, [.. groups ?? [], .. expiring]), until);
+    }
+
     /// <summary>A user and the user's domain, where both are enabled.</summary>
     public async ValueTask<(UserRow User, ProjectRow Domain)?> ActiveUserAsync(string id, CancellationToken cancellationToken) =>
         await UserAsync(id, cancellationToken) is { Enabled: true } user && await DomainAsync(user.DomainId, cancellationToken) is { Enabled: true } domain
@@ -267,8 +276,8 @@ internal sealed class IdentitySnapshot(
                 return null;
         }
         var model = await RolesAsync(cancellationToken);
-        var (expiring, until) = await federated.OfUserAsync(db, userId, cancellationToken);
-        var effective = model.Expand(await EffectiveRoles.ReadAsync(db, userId, scope.BaseKind, project, domain, cancellationToken, [.. scope.Federation?.GroupIds ?? [], .. expiring]));
+        var (held, until) = await HeldRolesAsync(db, userId, scope.BaseKind, project, domain, cancellationToken, scope.Federation?.GroupIds);
+        var effective = model.Expand(held);
         if (effective.Count == 0)
         {
             return null;

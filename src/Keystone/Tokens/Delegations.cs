@@ -5,7 +5,6 @@ using SharpStack.Foundation;
 using SharpStack.Foundation.Identity;
 using SharpStack.Keystone.ApplicationCredentials;
 using SharpStack.Keystone.OAuth1;
-using SharpStack.Keystone.Roles;
 using SharpStack.Keystone.Storage;
 using SharpStack.Keystone.Trusts;
 
@@ -126,6 +125,7 @@ internal static class Delegations
         ProjectRow? domain = null;
         IReadOnlyList<RoleRow> roles = [];
         byte[]? catalog = null;
+        long? until = null;
         if (trust.ProjectId is { } projectId)
         {
             if (await snapshot.ActiveProjectAsync(projectId, cancellationToken) is not { } active)
@@ -136,7 +136,8 @@ internal static class Delegations
             var model = await snapshot.RolesAsync(cancellationToken);
             var delegated = model.ExpandIds(await db.TrustRoles().Where(r => r.TrustId == trust.Id).Select(static r => r.RoleId).ToListAsync(cancellationToken));
             // Whoever passed it on in between may have no role at all: it is the first trustor's to give.
-            var held = model.ExpandIds(await EffectiveRoles.ReadAsync(db, chain[^1].TrustorUserId, PayloadKind.Project, project, domain, cancellationToken));
+            (var assigned, until) = await snapshot.HeldRolesAsync(db, chain[^1].TrustorUserId, PayloadKind.Project, project, domain, cancellationToken);
+            var held = model.ExpandIds(assigned);
             if (!delegated.All(held.Contains))
             {
                 throw CloudException.Forbidden("Trustee has no delegated roles.");
@@ -152,6 +153,7 @@ internal static class Delegations
             named.User, named.Domain, await IdentitySnapshot.PasswordExpiryAsync(db, named.User.Id, cancellationToken), PayloadKind.Trust, project, domain, roles, catalog)
         {
             Trust = new(trust, trustor.User, trustee.User, chain.Min(static t => t.ExpiresAt)),
+            ValidUntil = until,
         };
     }
 

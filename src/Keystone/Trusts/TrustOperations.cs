@@ -7,7 +7,6 @@ using SharpStack.Foundation;
 using SharpStack.Foundation.Configuration;
 using SharpStack.Foundation.Identity;
 using SharpStack.Foundation.Storage;
-using SharpStack.Keystone.Roles;
 using SharpStack.Keystone.Storage;
 using SharpStack.Keystone.Tokens;
 
@@ -167,8 +166,8 @@ internal sealed class TrustOperations(KeystoneStore store, IdentityCache cache, 
             var project = await snapshot.ProjectAsync(projectId, cancellationToken) ?? throw Fail.NotFound("project", projectId);
             await using var db = store.Read();
             var first = parent is null ? trustorId : (await Delegations.ChainAsync(db, parent.Row.Id, cancellationToken))?[^1].TrustorUserId ?? trustorId;
-            held = (await snapshot.RolesAsync(cancellationToken)).ExpandIds(
-                await EffectiveRoles.ReadAsync(db, first, PayloadKind.Project, project, null, cancellationToken));
+            var (assigned, _) = await snapshot.HeldRolesAsync(db, first, PayloadKind.Project, project, null, cancellationToken);
+            held = (await snapshot.RolesAsync(cancellationToken)).ExpandIds(assigned);
         }
         if (roles.Find(role => !held.Contains(role)) is { } missing)
         {
