@@ -1,3 +1,5 @@
+using System.Collections.Concurrent;
+
 namespace SharpStack.Keystone.Authentication;
 
 /// <summary>How a user was authenticated. Tokens hold the bits that <see cref="AuthMethodMap"/> gives them.</summary>
@@ -45,6 +47,8 @@ internal sealed class AuthMethodMap
         ("ec2credential", AuthMethods.Ec2Credential),
         ("oauth2_credential", AuthMethods.OAuth2Credential),
     ];
+
+    private static readonly ConcurrentDictionary<AuthMethods, IReadOnlyList<string>> Listed = new();
 
     private readonly List<(AuthMethods Method, long Bit)> bits = [];
 
@@ -99,8 +103,8 @@ internal sealed class AuthMethodMap
     }
 
     /// <summary>Latest first, as OpenStack lists them.</summary>
-    public static IReadOnlyList<string> Names(AuthMethods methods) =>
-        [.. Known.Where(known => (methods & known.Method) != 0).Reverse().Select(static known => known.Name)];
+    public static IReadOnlyList<string> Names(AuthMethods methods) => Listed.GetOrAdd(
+        methods, static methods => [.. Known.Where(known => (methods & known.Method) != 0).Reverse().Select(static known => known.Name)]);
 
     public static AuthMethods Of(IEnumerable<string> names) => names.Aggregate(AuthMethods.None, static (methods, name) => methods | Find(name));
 }

@@ -29,6 +29,7 @@ internal sealed record Authorization(
     byte[]? Catalog)
 {
     private RequestIdentity? identity;
+    private Rendered? rendered;
 
     public TrustDelegation? Trust { get; init; }
 
@@ -73,11 +74,33 @@ internal sealed record Authorization(
         AccessTokenId = AccessToken?.Id,
     };
 
+    /// <summary>What all tokens of this user and scope have alike in their answers.</summary>
+    public TokenPieces Pieces
+    {
+        get
+        {
+            // A copy that was made of this one has others.
+            if (rendered is not { } known || !ReferenceEquals(known.Of, this))
+            {
+                rendered = known = new(this, TokenPieces.Of(this));
+            }
+            return known.Pieces;
+        }
+    }
+
     public bool IsStale(DateTimeOffset now) => Timestamps.ToMicroseconds(now) >= ValidUntil;
 
     /// <summary>The same on the same project, narrowed to what was delegated. Null where no role is left.</summary>
     public Authorization? Narrowed(PayloadKind kind, IReadOnlyList<RoleRow> roles) =>
         roles.Count == 0 ? null : this with { Kind = kind, Roles = roles, identity = null };
+
+    // Not a record: it would compare what it is part of.
+    private sealed class Rendered(Authorization of, TokenPieces pieces)
+    {
+        public Authorization Of => of;
+
+        public TokenPieces Pieces => pieces;
+    }
 }
 
 /// <summary>A token that was issued or validated.</summary>

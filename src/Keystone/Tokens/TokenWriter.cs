@@ -1,5 +1,7 @@
+using System.Buffers;
 using System.Text.Json;
 using SharpStack.Foundation.Configuration;
+using SharpStack.Foundation.Http;
 using SharpStack.Foundation.Storage;
 using SharpStack.Keystone.ApplicationCredentials;
 using SharpStack.Keystone.Storage;
@@ -27,16 +29,7 @@ internal sealed class TokenWriter(AdminProject adminProject)
         json.WriteStartObject();
         json.WriteStartObject("token");
         WriteList(json, "methods", identity.Methods);
-        json.WriteStartObject("user");
-        WriteReference(json, "domain", authorization.UserDomain);
-        json.WriteString("id", authorization.User.Id);
-        json.WriteString("name", authorization.User.Name);
-        json.WriteString("password_expires_at", authorization.PasswordExpiresAt is { } at ? Timestamps.MicrosNoZone(at) : null);
-        if (authorization.Federation is { } federation)
-        {
-            WriteFederation(json, federation);
-        }
-        json.WriteEndObject();
+        WriteRaw(json, "user", authorization.Pieces.User);
         WriteList(json, "audit_ids", identity.AuditIds);
         json.WriteString("expires_at", Timestamps.Micros(Timestamps.ToMicroseconds(identity.ExpiresAt)));
         json.WriteString("issued_at", Timestamps.Micros(token.IssuedAtMicroseconds));
@@ -44,28 +37,27 @@ internal sealed class TokenWriter(AdminProject adminProject)
         {
             case PayloadKind.Trust:
                 WriteTrust(json, authorization.Trust!);
-                if (authorization.Project is { } trusted)
+                if (authorization.Pieces.Project is { } trusted)
                 {
-                    WriteProject(json, trusted, authorization.Domain);
+                    WriteRaw(json, "project", trusted);
                 }
-                WriteRoles(json, authorization.Roles);
+                WriteRaw(json, "roles", authorization.Pieces.Roles);
                 break;
             case PayloadKind.Project or PayloadKind.ApplicationCredential or PayloadKind.OAuth1:
-                var project = authorization.Project!;
-                WriteProject(json, project, authorization.Domain);
-                json.WriteBoolean("is_domain", project.IsDomain);
-                WriteRoles(json, authorization.Roles);
+                WriteRaw(json, "project", authorization.Pieces.Project!);
+                json.WriteBoolean("is_domain", authorization.Project!.IsDomain);
+                WriteRaw(json, "roles", authorization.Pieces.Roles);
                 if (adminProject.IsConfigured)
                 {
                     json.WriteBoolean("is_admin_project", adminProject.Is(authorization));
                 }
                 break;
             case PayloadKind.Domain:
-                WriteReference(json, "domain", authorization.Domain!);
-                WriteRoles(json, authorization.Roles);
+                TokenPieces.WriteReference(json, "domain", authorization.Domain!);
+                WriteRaw(json, "roles", authorization.Pieces.Roles);
                 break;
             case PayloadKind.System:
-                WriteRoles(json, authorization.Roles);
+                WriteRaw(json, "roles", authorization.Pieces.Roles);
                 json.WriteStartObject("system");
                 json.WriteBoolean("all", true);
                 json.WriteEndObject();
@@ -73,13 +65,11 @@ internal sealed class TokenWriter(AdminProject adminProject)
         }
         if (withCatalog && authorization.Catalog is { } catalog)
         {
-            json.WritePropertyName("catalog");
-            json.WriteRawValue(catalog, skipInputValidation: true);
+            WriteRaw(json, "catalog", catalog);
         }
         if (authorization.ServiceProviders is { } providers)
         {
-            json.WritePropertyName("service_providers");
-            json.WriteRawValue(providers, skipInputValidation: true);
+            WriteRaw(json, "service_providers", providers);
         }
         if (authorization.AccessToken is { } access)
         {
@@ -122,9 +112,67 @@ internal sealed class TokenWriter(AdminProject adminProject)
         }
     }
 
+    private static void WriteRaw(Utf8JsonWriter json, string name, byte[] value)
+    {
+        json.WritePropertyName(name);
+        json.WriteRawValue(value, skipInputValidation: true);
+    }
+
+    private static void WriteList(Utf8JsonWriter json, string name, IReadOnlyList<string> values)
+    {
+        json.WriteStartArray(name);
+        foreach (var value in values)
+        {
+            json.WriteStringValue(value);
+        }
+        json.WriteEndArray();
+    }
+}
+
+/// <summary>Parts of a token's answer that are the same for each token of a user and scope, in JSON.</summary>
+/// <param name="Project">Null for a token that is not for one.</param>
+internal sealed record TokenPieces(byte[] User, byte[]? Project, byte[] Roles)
+{
+    public static TokenPieces Of(Authorization authorization) => new(
+        Render(json => WriteUser(json, authorization)),
+        authorization.Project is { } project ? Render(json => WriteProject(json, project, authorization.Domain)) : null,
+        Render(json => WriteRoles(json, authorization.Roles)));
+
+    public static void WriteReference(Utf8JsonWriter json, string name, ProjectRow row)
+    {
+        json.WriteStartObject(name);
+        json.WriteString("id", row.Id);
+        json.WriteString("name", row.Name);
+        json.WriteEndObject();
+    }
+
+    private static byte[] Render(Action<Utf8JsonWriter> write)
+    {
+        var buffer = new ArrayBufferWriter<byte>();
+        using (var json = new Utf8JsonWriter(buffer, ApiContext.JsonOptions))
+        {
+            write(json);
+        }
+        return buffer.WrittenSpan.ToArray();
+    }
+
+    private static void WriteUser(Utf8JsonWriter json, Authorization authorization)
+    {
+        json.WriteStartObject();
+        WriteReference(json, "domain", authorization.UserDomain);
+        json.WriteString("id", authorization.User.Id);
+        json.WriteString("name", authorization.User.Name);
+        json.WriteString("password_expires_at", authorization.PasswordExpiresAt is { } at ? Timestamps.MicrosNoZone(at) : null);
+        if (authorization.Federation is { } federation)
+        {
+            WriteFederation(json, federation);
+        }
+        json.WriteEndObject();
+    }
+
     private static void WriteProject(Utf8JsonWriter json, ProjectRow project, ProjectRow? domain)
     {
-        json.WriteStartObject("project");
+        json.WriteStartObject();
         if (domain is not null)
         {
             WriteReference(json, "domain", domain);
@@ -158,27 +206,9 @@ internal sealed class TokenWriter(AdminProject adminProject)
         json.WriteEndObject();
     }
 
-    private static void WriteReference(Utf8JsonWriter json, string name, ProjectRow row)
-    {
-        json.WriteStartObject(name);
-        json.WriteString("id", row.Id);
-        json.WriteString("name", row.Name);
-        json.WriteEndObject();
-    }
-
-    private static void WriteList(Utf8JsonWriter json, string name, IReadOnlyList<string> values)
-    {
-        json.WriteStartArray(name);
-        foreach (var value in values)
-        {
-            json.WriteStringValue(value);
-        }
-        json.WriteEndArray();
-    }
-
     private static void WriteRoles(Utf8JsonWriter json, IReadOnlyList<RoleRow> roles)
     {
-        json.WriteStartArray("roles");
+        json.WriteStartArray();
         foreach (var role in roles)
         {
             json.WriteStartObject();

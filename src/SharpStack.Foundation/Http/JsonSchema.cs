@@ -123,14 +123,15 @@ public sealed record JsonSchema
             return Fail($"{Shown(value)} is not one of [{string.Join(", ", EnumTexts.Select(text => $"'{text}'"))}]");
         }
 
-        if (Types.Count > 0 && !Types.Any(type => Is(value, type)))
+        if (Types.Count > 0 && !IsOfType(value))
         {
             return Fail($"{Shown(value)} is not of type {string.Join(", ", Types.Select(type => $"'{type}'"))}");
         }
 
         return value.ValueKind switch
         {
-            JsonValueKind.String => CheckString(value.GetString()!, Fail),
+            // The text is made where it is looked at.
+            JsonValueKind.String => MinLength is null && MaxLength is null && Pattern is null && Format is null ? null : CheckString(value.GetString()!, Fail),
             JsonValueKind.Number => CheckNumber(value, Fail),
             JsonValueKind.Array => CheckArray(value, path, Fail),
             JsonValueKind.Object => CheckObject(value, path, Fail),
@@ -258,6 +259,19 @@ public sealed record JsonSchema
         }
 
         return count > MaxProperties ? fail($"{Shown(value)} has too many properties") : null;
+    }
+
+    private bool IsOfType(JsonElement value)
+    {
+        foreach (var type in Types)
+        {
+            if (Is(value, type))
+            {
+                return true;
+            }
+        }
+
+        return false;
     }
 
     private static bool Is(JsonElement value, string type) => type switch
