@@ -17,6 +17,7 @@ public sealed class AddressGroupTests
         Assert.Equal(["10.0.0.0/24", "192.0.2.1/32", "2001:db8::/32"], Of(more));
         await RefusedAsync(cloud.Demo.PutAsync(path + "/add_addresses", Json("{'addresses': ['10.0.0.1/24']}")), 400, "AddressesAlreadyExist");
         await RefusedAsync(cloud.Demo.PutAsync(path + "/remove_addresses", Json("{'addresses': ['10.1.0.0/24']}")), 404, "AddressesNotFound");
+        await RefusedAsync(cloud.Demo.PutAsync(path + "/remove_addresses", Json("{'addresses': ['10.1.0.7']}")), 404, "AddressesNotFound");
         await RefusedAsync(cloud.Demo.PutAsync(path + "/add_addresses", Json("{'addresses': ['nowhere']}")), 400, "HTTPBadRequest");
         (await cloud.Demo.PutAsync(path + "/remove_addresses", Json("{'addresses': ['10.0.0.0/24']}"))).Expect(200);
         await RefusedAsync(cloud.Other.GetAsync(path), 404, "AddressGroupNotFound");

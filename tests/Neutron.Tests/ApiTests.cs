@@ -29,6 +29,25 @@ public sealed class ApiTests
     }
 
     [Fact]
+    public async Task Each_of_several_may_be_written_like_a_single_one()
+    {
+        await using var cloud = await StartAsync();
+        var network = (await cloud.CreateNetworkAsync(cloud.Demo)).Id();
+        var made = (await cloud.Demo.PostAsync("/v2.0/ports", Json($"{{'ports': [{{'port': {{'network_id': '{network}', 'name': 'one'}}}}, {{'network_id': '{network}', 'name': 'two'}}]}}")))
+            .Expect(201).Json.GetProperty("ports").EnumerateArray();
+        Assert.Equal(["one", "two"], made.Select(port => port.Text("name")));
+    }
+
+    [Theory]
+    [InlineData("network_segment_ranges", "network-segment-ranges")]
+    [InlineData("floatingip_pools", "floatingip-pools")]
+    public async Task A_name_is_served_as_clients_write_it(string name, string other)
+    {
+        await using var cloud = await StartAsync();
+        Assert.Equal((await cloud.Admin.GetAsync($"/v2.0/{name}")).Expect(200).Text, (await cloud.Admin.GetAsync($"/v2.0/{other}")).Expect(200).Text);
+    }
+
+    [Fact]
     public async Task Every_listed_extension_is_shown_and_others_are_not_found()
     {
         await using var cloud = await StartAsync(("DEFAULT", "service_plugins", ""));

@@ -21,6 +21,15 @@ public sealed class SecurityGroupTests
     }
 
     [Fact]
+    public async Task An_administrator_who_asks_for_a_projects_groups_finds_its_default_one()
+    {
+        await using var cloud = await StartAsync();
+        var groups = (await cloud.Admin.GetAsync("/v2.0/security-groups?tenant_id=never-seen")).Expect(200).Json.GetProperty("security_groups").EnumerateArray();
+        Assert.Equal(("default", "never-seen"), (groups.Single().Text("name"), groups.Single().Text("project_id")));
+        Assert.All((await cloud.Demo.GetAsync("/v2.0/security-groups?tenant_id=unseen-too")).Expect(200).Json.GetProperty("security_groups").EnumerateArray(), group => Assert.Fail(group.Text("project_id")));
+    }
+
+    [Fact]
     public async Task Sixteen_first_requests_make_one_default_group()
     {
         await using var cloud = await StartAsync();

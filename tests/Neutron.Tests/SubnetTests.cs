@@ -17,6 +17,10 @@ public sealed class SubnetTests
 
         var subnet = await CreateAsync(cloud.Admin, "subnets", $"{{'network_id': '{network}', 'ip_version': 4, 'cidr': '10.0.0.0/24', 'service_types': ['network:router_gateway', 'compute:']}}");
         Assert.Equal(2, subnet.GetProperty("service_types").GetArrayLength());
+
+        // As in OpenStack, nobody asks for a right to them.
+        var own = (await cloud.CreateNetworkAsync(cloud.Demo)).Id();
+        Assert.Equal(1, (await CreateAsync(cloud.Demo, "subnets", $"{{'network_id': '{own}', 'ip_version': 4, 'cidr': '10.0.0.0/24', 'service_types': ['compute:nova']}}")).GetProperty("service_types").GetArrayLength());
     }
 
     [Fact]

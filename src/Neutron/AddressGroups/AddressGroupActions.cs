@@ -26,7 +26,7 @@ internal sealed class AddressGroupActions(NeutronStore store, ResourceRoutes<Add
             throw NeutronErrors.BadRequest("Unable to find 'addresses' in request body");
         }
 
-        if (AddressGroupResource.CheckAddresses(sent) is { } reason)
+        if (AddressGroupResource.CheckAddresses(sent, needsLength: false) is { } reason)
         {
             throw NeutronErrors.BadRequest($"Invalid input for addresses. Reason: {reason}.");
         }

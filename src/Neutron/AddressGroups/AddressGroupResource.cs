@@ -114,8 +114,11 @@ internal sealed class AddressGroupResource : IResource<AddressGroupRow, AddressG
         }
     }
 
-    /// <summary>A list of CIDRs; an address is a network of one.</summary>
-    public static string? CheckAddresses(JsonElement value)
+    /// <summary>A list of CIDRs.</summary>
+    public static string? CheckAddresses(JsonElement value) => CheckAddresses(value, needsLength: true);
+
+    /// <param name="needsLength">Whether an address without a length is refused, or is a network of one.</param>
+    public static string? CheckAddresses(JsonElement value, bool needsLength)
     {
         if (value.ValueKind == JsonValueKind.Null)
         {
@@ -130,7 +133,7 @@ internal sealed class AddressGroupResource : IResource<AddressGroupRow, AddressG
         var seen = new HashSet<string>(StringComparer.Ordinal);
         foreach (var item in value.EnumerateArray())
         {
-            if (item.ValueKind != JsonValueKind.String || !item.GetString()!.Contains('/', StringComparison.Ordinal) || !Cidr.TryParse(item.GetString()!, out _))
+            if (item.ValueKind != JsonValueKind.String || (needsLength && !item.GetString()!.Contains('/', StringComparison.Ordinal)) || !Cidr.TryParse(item.GetString()!, out _))
             {
                 return $"'{Checks.Shown(item)}' is not a valid IP subnet";
             }

@@ -86,8 +86,8 @@ internal interface IResource<TRow, TView>
 
     Task DeleteAsync(Work work, Caller caller, TView view);
 
-    /// <summary>Before the list or the creation of a project's resources: Neutron makes default security groups then.</summary>
-    Task PrepareAsync(Caller caller, CancellationToken cancellationToken) => Task.CompletedTask;
+    /// <summary>Before the list of a project's resources, for itself or for an administrator: Neutron makes default security groups then.</summary>
+    Task PrepareAsync(string projectId, CancellationToken cancellationToken) => Task.CompletedTask;
 
     CloudException NotFound(string id);
 }

@@ -164,7 +164,7 @@ internal static class Attributes<TRow, TView>
 
     /// <summary>A list or object that is kept as its JSON text.</summary>
     public static ResourceAttribute<TRow, TView> Raw(
-        string name, Func<TRow, string> text, bool post = false, bool put = false, bool required = false, AttributeCheck? check = null, bool enforced = false, IReadOnlyList<string>? parts = null, Func<JsonElement, bool>? isDefault = null) =>
+        string name, Func<TRow, string> text, bool post = false, bool put = false, bool required = false, AttributeCheck? check = null, bool enforced = false, IReadOnlyList<string>? parts = null) =>
         new(name)
         {
             Post = post,
@@ -173,7 +173,6 @@ internal static class Attributes<TRow, TView>
             Check = check,
             Enforced = enforced,
             EnforcedParts = parts ?? [],
-            IsDefault = isDefault,
             Write = (json, view) => json.WriteRawValue(text(view.Row), skipInputValidation: true),
         };
 

@@ -31,7 +31,16 @@ internal sealed class ResourceRoutes<TRow, TView>(IResource<TRow, TView> resourc
 
     public void Map(ApiRoutes routes)
     {
-        var path = resource.Path;
+        Map(routes, resource.Path);
+        if (resource.Path == $"/v2.0/{resource.Plural}" && resource.Plural.Contains('_', StringComparison.Ordinal))
+        {
+            // OpenStack's own clients write it either way.
+            Map(routes, resource.Path.Replace('_', '-'));
+        }
+    }
+
+    private void Map(ApiRoutes routes, string path)
+    {
         if (!resource.IsReachedByIdOnly)
         {
             routes.Get(path, ListAsync).Policy(getRule);
@@ -73,7 +82,11 @@ internal sealed class ResourceRoutes<TRow, TView>(IResource<TRow, TView> resourc
         }
 
         var caller = NeutronApi.CallerOf(context);
-        await resource.PrepareAsync(caller, context.Aborted);
+        if (((caller.SeesAll ? context.Query["project_id"] ?? context.Query["tenant_id"] : null) ?? caller.ProjectId) is { } project)
+        {
+            await resource.PrepareAsync(project, context.Aborted);
+        }
+
         var list = new ListQuery<TRow, TView>(context, caller, resource, attributes, options);
         List<TView> views;
         await using (var db = store.Read())
@@ -99,6 +112,9 @@ internal sealed class ResourceRoutes<TRow, TView>(IResource<TRow, TView> resourc
             json.WriteEndObject();
         });
     }
+
+    /// <summary>Each of several may be written like a single one, within its name.</summary>
+    private JsonElement Unwrapped(JsonElement item) => item.ValueKind == JsonValueKind.Object && item.TryGetProperty(resource.Singular, out var inner) && inner.ValueKind == JsonValueKind.Object ? inner : item;
 
     private async Task ShowAsync(ApiContext context)
     {
@@ -127,7 +143,7 @@ internal sealed class ResourceRoutes<TRow, TView>(IResource<TRow, TView> resourc
             throw NeutronErrors.BadRequest("Resources required");
         }
 
-        var bodies = (isBulk ? many.EnumerateArray().AsEnumerable() : [many]).Select(item => Checked(context, caller, item)).ToList();
+        var bodies = (isBulk ? many.EnumerateArray().Select(Unwrapped) : [many]).Select(item => Checked(context, caller, item)).ToList();
         await using (var db = store.Read())
         {
             if (resource.HidesParentFromThoseWithoutRights)

@@ -10,7 +10,11 @@ namespace SharpStack.Neutron.FloatingIps;
 /// <summary><c>/v2.0/floatingip_pools</c>: the IPv4 subnets that floating IPs come from.</summary>
 internal sealed class FloatingIpPools(NeutronStore store)
 {
-    public void Map(ApiRoutes routes) => routes.Get("/v2.0/floatingip_pools", ListAsync).Policy("get_floatingip_pool");
+    public void Map(ApiRoutes routes)
+    {
+        routes.Get("/v2.0/floatingip_pools", ListAsync).Policy("get_floatingip_pool");
+        routes.Get("/v2.0/floatingip-pools", ListAsync).Policy("get_floatingip_pool");
+    }
 
     private async Task ListAsync(ApiContext context)
     {

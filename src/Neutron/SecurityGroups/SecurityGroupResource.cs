@@ -62,22 +62,17 @@ internal sealed class SecurityGroupResource(NeutronStore store, QuotaEngine quot
 
     public SecurityGroupView For(SecurityGroupView view, Caller caller) => view with { IsShared = Sharing.Sees(view.Row, view.SharedWith, caller) };
 
-    public async Task PrepareAsync(Caller caller, CancellationToken cancellationToken)
+    public async Task PrepareAsync(string projectId, CancellationToken cancellationToken)
     {
-        if (caller.ProjectId is not { } project)
-        {
-            return;
-        }
-
         await using (var db = store.Read())
         {
-            if (await db.GetTable<DefaultSecurityGroupRow>().AnyAsync(row => row.ProjectId == project, cancellationToken))
+            if (await db.GetTable<DefaultSecurityGroupRow>().AnyAsync(row => row.ProjectId == projectId, cancellationToken))
             {
                 return;
             }
         }
 
-        await store.WriteAsync(work => EnsureDefaultAsync(work, project), cancellationToken);
+        await store.WriteAsync(work => EnsureDefaultAsync(work, projectId), cancellationToken);
     }
 
     public async Task<IReadOnlyList<string>> CreateAsync(Work work, Caller caller, IReadOnlyList<Body> bodies)

@@ -74,7 +74,7 @@ internal sealed class SecurityGroupRuleResource(QuotaEngine quotas, SecurityGrou
     public PolicyTarget TargetOf(SecurityGroupRuleView view) => PolicyTarget.Of(
         ("project_id", view.Row.ProjectId), ("tenant_id", view.Row.ProjectId), ("security_group:tenant_id", view.GroupProjectId));
 
-    public Task PrepareAsync(Caller caller, CancellationToken cancellationToken) => groups.PrepareAsync(caller, cancellationToken);
+    public Task PrepareAsync(string projectId, CancellationToken cancellationToken) => groups.PrepareAsync(projectId, cancellationToken);
 
     public async Task<IReadOnlyList<string>> CreateAsync(Work work, Caller caller, IReadOnlyList<Body> bodies)
     {

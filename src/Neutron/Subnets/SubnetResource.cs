@@ -48,7 +48,7 @@ internal sealed class SubnetResource(NeutronOptions options, PortOperations port
         SubnetAttributes.Flag("enable_dhcp", static row => row.EnableDhcp, post: true, put: true),
         SubnetAttributes.Text("ipv6_ra_mode", static row => row.Ipv6RaMode, post: true, check: Ipv6Mode),
         SubnetAttributes.Text("ipv6_address_mode", static row => row.Ipv6AddressMode, post: true, check: Ipv6Mode),
-        SubnetAttributes.Raw("service_types", static row => row.ServiceTypes, post: true, put: true, check: SubnetRules.CheckServiceTypes, enforced: true, isDefault: static value => value.ValueKind != JsonValueKind.Array || value.GetArrayLength() == 0),
+        SubnetAttributes.Raw("service_types", static row => row.ServiceTypes, post: true, put: true, check: SubnetRules.CheckServiceTypes),
         SubnetAttributes.Text("subnetpool_id", static row => row.SubnetPoolId, post: true, check: Checks.UuidOrNull),
         SubnetAttributes.Taken("use_default_subnetpool", Checks.Flag),
         SubnetAttributes.Taken("prefixlen", Checks.Number(0, 128)),
