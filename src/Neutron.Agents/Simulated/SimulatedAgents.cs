@@ -174,7 +174,7 @@ internal sealed class SimulatedAgents : IAsyncDisposable
         AgentTypes.OpenVSwitch,
         AgentTypes.OpenVSwitchBinary,
         host,
-        new JsonObject { ["bridge_mappings"] = mappings.DeepClone(), ["integration_bridge"] = "br-int", ["datapath_type"] = "netdev" },
+        new JsonObject { ["bridge_mappings"] = mappings.DeepClone(), ["integration_bridge"] = "br-int", ["datapath_type"] = "netdev", ["tunnel_types"] = new JsonArray("geneve", "gre", "vxlan") },
         start);
 
     private AgentReport DhcpReport(bool start) =>

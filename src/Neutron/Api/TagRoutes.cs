@@ -17,7 +17,8 @@ internal sealed class TagRoutes<TRow, TView>(IResource<TRow, TView> resource, Ne
 
     public void Map(ApiRoutes routes)
     {
-        var path = $"{resource.Path}/{{id}}/tags";
+        // Those of /v2.0/qos/policies are at /v2.0/policies.
+        var path = $"/v2.0/{resource.Path.Split('/')[^1]}/{{id}}/tags";
         routes.Get(path, ListAsync).Policy($"get_{resource.Plural}_tags");
         routes.Put(path, ReplaceAsync).Policy($"update_{resource.Plural}_tags");
         routes.Delete(path, context => ChangeAsync(context, 204, static (_, _) => [])).Policy($"delete_{resource.Plural}_tags");

@@ -9,7 +9,8 @@ namespace SharpStack.Neutron.Subnets;
 /// <summary>What a subnet may be: pools within its CIDR, a gateway that is no pool's, IPv6 modes that fit.</summary>
 internal static class SubnetRules
 {
-    private static readonly string[] ServiceTypePrefixes = ["network:", "neutron:", "compute:", "trunk:"];
+    /// <summary>The last ones are OpenStack's too, which takes each letter of "compute:" for a prefix; its own tests count on one of them.</summary>
+    private static readonly string[] ServiceTypePrefixes = ["network:", "neutron:", "trunk:", .. "compute:".Select(static letter => letter.ToString())];
 
     private const string Slaac = "slaac";
     private const string Stateless = "dhcpv6-stateless";
