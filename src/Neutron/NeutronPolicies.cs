@@ -169,11 +169,11 @@ internal static class NeutronPolicies
         Rule("get_policy", $"{AdminOrReader} or rule:shared_qos_policy", Any),
         .. Plain(Admin, "create_policy", "update_policy", "delete_policy"),
         Rule("get_rule_type", Any),
-        .. QosRule("bandwidth_limit", Any, hasAlias: true),
-        .. QosRule("dscp_marking", Any, hasAlias: true),
-        .. QosRule("minimum_bandwidth", Any, hasAlias: true),
-        .. QosRule("minimum_packet_rate", null, hasAlias: true),
-        .. QosRule("packet_rate_limit", null, hasAlias: false),
+        .. QosRule("bandwidth_limit", hasAlias: true),
+        .. QosRule("dscp_marking", hasAlias: true),
+        .. QosRule("minimum_bandwidth", hasAlias: true),
+        .. QosRule("minimum_packet_rate", hasAlias: true),
+        .. QosRule("packet_rate_limit", hasAlias: false),
 
         Rule("get_auto_allocated_topology", AdminOrReader, AdminOrOwner),
         Rule("delete_auto_allocated_topology", AdminOrMember, AdminOrOwner),
@@ -219,12 +219,13 @@ internal static class NeutronPolicies
         }
     }
 
-    private static IEnumerable<PolicyRule> QosRule(string type, string? readBefore, bool hasAlias)
+    /// <summary>Whoever sees a policy sees its rules.</summary>
+    private static IEnumerable<PolicyRule> QosRule(string type, bool hasAlias)
     {
         foreach (var place in hasAlias ? (string[])["policy", "alias"] : ["policy"])
         {
             var name = $"{place}_{type}_rule";
-            yield return Rule($"get_{name}", AdminOrReader, readBefore);
+            yield return Rule($"get_{name}", Any);
             yield return Rule($"update_{name}", Admin);
             yield return Rule($"delete_{name}", Admin);
         }

@@ -150,7 +150,11 @@ public sealed class QosTests
 
         (await cloud.Admin.PutAsync($"/v2.0/qos/policies/{policy}", Json("{'policy': {'shared': true}}"))).Expect(200);
         (await cloud.Demo.PutAsync($"/v2.0/networks/{network}", Json($"{{'network': {{'qos_policy_id': '{policy}'}}}}"))).Expect(200);
+        var rule = await RuleAsync(cloud, policy, "dscp_marking", "'dscp_mark': 8");
+        (await cloud.Demo.GetAsync($"/v2.0/qos/policies/{policy}/dscp_marking_rules/{rule.Id()}")).Expect(200);
         await RefusedAsync(cloud.Admin.PutAsync($"/v2.0/qos/policies/{policy}", Json("{'policy': {'shared': false}}")), 409, "RbacPolicyInUse");
+        var wildcard = (await cloud.Admin.GetAsync($"/v2.0/rbac-policies?object_id={policy}")).Json.GetProperty("rbac_policies")[0].Id();
+        await RefusedAsync(cloud.Admin.PutAsync($"/v2.0/rbac-policies/{wildcard}", Json($"{{'rbac_policy': {{'target_tenant': '{TestIdentities.DemoProject}'}}}}")), 409, "RbacPolicyInUse");
         (await cloud.Demo.DeleteAsync($"/v2.0/networks/{network}")).Expect(204);
         (await cloud.Admin.PutAsync($"/v2.0/qos/policies/{policy}", Json("{'policy': {'shared': false}}"))).Expect(200);
         (await cloud.Admin.DeleteAsync($"/v2.0/qos/policies/{policy}")).Expect(204);

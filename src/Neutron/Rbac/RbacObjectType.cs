@@ -23,12 +23,21 @@ internal interface IRbacObjectType
     /// <summary>The projects that use it by leave of this action, the owner perhaps among them.</summary>
     Task<List<string>> UsersAsync(Work work, string id, string action);
 
+    /// <summary>
+    /// Whether a changed policy counts with its new target, and the owner as one who needs none. Neutron does so for networks; with all else a change is a removal, and what is
+    /// shared with all stays so as long as the owner uses it too.
+    /// </summary>
+    bool IsLenient => false;
+
     /// <summary>With the policies as they are now, all who use the object must still be allowed to.</summary>
     /// <param name="goneTarget">Whom a policy named that is no more.</param>
-    async Task CheckUsersAsync(Work work, string id, string action, string goneTarget)
+    /// <param name="changedId">A policy that has another target now; null for none.</param>
+    async Task CheckUsersAsync(Work work, string id, string action, string goneTarget, string? changedId = null)
     {
-        var owner = await OwnerOfAsync(work, id);
-        var left = await work.Db.GetTable<RbacPolicyRow>().Where(policy => policy.ObjectId == id && policy.Action == action).Select(policy => policy.Target).ToListAsync(work.Cancellation);
+        var owner = IsLenient || goneTarget != Sharing.Everyone ? await OwnerOfAsync(work, id) : null;
+        var ignored = IsLenient ? null : changedId;
+        var left = (await work.Db.GetTable<RbacPolicyRow>().Where(policy => policy.ObjectId == id && policy.Action == action).Select(policy => new { policy.Id, policy.Target }).ToListAsync(work.Cancellation))
+            .Where(policy => policy.Id != ignored || policy.Target == Sharing.Everyone).Select(policy => policy.Target).ToList();
         if (left.Contains(Sharing.Everyone))
         {
             return;
@@ -62,11 +71,13 @@ internal interface IRbacObjectType
 /// <param name="closing">See <see cref="IRbacObjectType.CheckClosingAsync"/>.</param>
 internal sealed class RbacObjectType<TRow>(
     string name, Func<Work, string, string, IQueryable<string>> users, Func<string, CloudException> notFound, IReadOnlyList<string>? actions = null, Action<TRow, IReadOnlyList<RbacPolicyRow>>? changed = null,
-    Func<Work, RbacPolicyRow, Task>? opening = null, Func<Work, RbacPolicyRow, Task>? closing = null)
+    Func<Work, RbacPolicyRow, Task>? opening = null, Func<Work, RbacPolicyRow, Task>? closing = null, bool isLenient = false)
     : IRbacObjectType
     where TRow : ResourceRow, IShareableRow
 {
     public string Name => name;
+
+    public bool IsLenient => isLenient;
 
     public IReadOnlyList<string> Actions { get; } = actions ?? [Sharing.AsShared];
 
@@ -116,7 +127,8 @@ internal static class RbacObjectTypes
             {
                 throw IRbacObjectType.InUse(policy.ObjectId, "Default external networks must be shared to everyone.");
             }
-        });
+        },
+        isLenient: true);
 
     public static IRbacObjectType SubnetPool { get; } = new RbacObjectType<SubnetPoolRow>(
         "subnetpool",

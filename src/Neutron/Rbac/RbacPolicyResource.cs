@@ -88,7 +88,7 @@ internal sealed class RbacPolicyResource(IEnumerable<IRbacObjectType> known) : I
         await type.CheckOpeningAsync(work, row);
         work.Bump(row);
         await work.Db.UpdateAsync(row, token: work.Cancellation);
-        await type.CheckUsersAsync(work, row.ObjectId, row.Action, before);
+        await type.CheckUsersAsync(work, row.ObjectId, row.Action, before, row.Id);
         await type.ChangedAsync(work, row.ObjectId);
     }
 
