@@ -157,12 +157,12 @@ internal sealed class PortResource(NeutronOptions options, SecurityGroupResource
             await CheckDeviceAsync(work, caller, row);
         }
 
-        if (body.Has("fixed_ips"))
+        var addressesChanged = body.Has("fixed_ips") && await ipam.ChangeAsync(work, row, WishesOf(body) ?? []);
+        if (addressesChanged)
         {
             await RouterPorts.RefuseAddressesAsync(work, row);
         }
 
-        var addressesChanged = body.Has("fixed_ips") && await ipam.ChangeAsync(work, row, WishesOf(body) ?? []);
         if (body.HasValue("fixed_ips"))
         {
             row.IpAllocation = body.Items("fixed_ips").Any() ? IpAllocator.Immediate : IpAllocator.None;
