@@ -28,8 +28,8 @@ internal sealed class PostgreSqlServer() : DatabaseServer("postgresql")
         return (
             [$"{programs}/initdb", "-D", data, "-U", User, "-A", "trust", "--no-sync", "-E", "UTF8", "--locale=C.UTF-8", "--locale-provider=icu", "--icu-locale=en-US"],
             [
-// Nothing waits for the disk, but a commit is written before it is answered: the tests end the server as a crash does, and what was answered must be there.
-                                $"{programs}/postgres", "-D", data, "-k", Folder, "-c", "listen_addresses=", "-c", "fsync=off", "-c", "full_page_writes=off",
+                // Nothing waits for the disk, but a commit is written before it is answered: the tests end the server as a crash does, and what was answered must be there.
+                $"{programs}/postgres", "-D", data, "-k", Folder, "-c", "listen_addresses=", "-c", "fsync=off", "-c", "full_page_writes=off",
                 "-c", "max_connections=400", "-c", "shared_buffers=64MB", "-c", "autovacuum=off", "-c", "wal_level=minimal", "-c", "max_wal_senders=0", "-c", "max_pred_locks_per_transaction=256",
             ]);
     }
