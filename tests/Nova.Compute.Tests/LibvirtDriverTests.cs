@@ -1,6 +1,7 @@
 using Microsoft.Extensions.Logging.Abstractions;
 using SharpStack.Foundation.Configuration;
 using SharpStack.Foundation.Reconciling;
+using SharpStack.LinuxHost.Machine;
 using SharpStack.LinuxHost.Netlink;
 using SharpStack.LinuxHost.Processes;
 using SharpStack.Nova.Compute.Drivers;
@@ -108,7 +109,7 @@ public sealed class LibvirtDriverTests : IAsyncDisposable
         var report = conductor.Hosts[0].Hypervisor;
         Assert.Equal((FakeConductor.Host, Environment.ProcessorCount), (report.HypervisorHostname, report.Vcpus));
         Assert.InRange(report.HypervisorVersion, 1_000_000, 100_000_000);
-        Assert.Equal(File.Exists("/dev/kvm") ? "KVM" : "QEMU", report.HypervisorType);
+        Assert.Equal(MachineFacts.Read().KvmUsable ? "KVM" : "QEMU", report.HypervisorType);
 
         // More processors than a machine of this type may have.
         var impossible = conductor.Add(each => each with { Image = image, Flavor = each.Flavor with { Vcpus = 100_000 } });
