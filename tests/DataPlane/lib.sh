@@ -67,6 +67,8 @@ end_pings() {
     same "$ip answered every ping $1" "" "$text"
   done
 }
+# audit: what Nova, Placement, Neutron and the hosts have is in agreement.
+audit() { on controller "$PROGRAM" audit --config-dir /etc/nova; }
 # remains SINCE SECONDS: waits until so many seconds have gone by: what is broken stays so for as long.
 remains() { while [ $((SECONDS - $1)) -lt "$2" ]; do sleep 0.3; done; }
 has_status() { client demo server show "$1" -f value -c status; [ "$out" = "$2" ]; }

@@ -1,9 +1,9 @@
 using System.Net.Sockets;
 using SharpStack.CommandLine;
 using SharpStack.Demo;
+using SharpStack.Lab;
 using SharpStack.Lab.Definitions;
 using SharpStack.Lab.Nodes;
-using SharpStack.Lab;
 using SharpStack.LinuxHost.Machine;
 using SharpStack.LinuxHost.Namespaces;
 using SharpStack.Machine;
