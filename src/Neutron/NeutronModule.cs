@@ -139,9 +139,11 @@ public sealed class NeutronModule : IServiceModule
         new ExtensionApi(options).Map(routes);
         var networks = MapResource(services.GetRequiredService<NetworkResource>(), hasTags: true);
         MapResource(services.GetRequiredService<SubnetResource>(), hasTags: true);
-        MapResource(services.GetRequiredService<PortResource>(), hasTags: true);
+        var portResource = services.GetRequiredService<PortResource>();
+        new PortAddressPairs(store, MapResource(portResource, hasTags: true), portResource).Map(routes);
         MapResource(services.GetRequiredService<SecurityGroupResource>(), hasTags: true);
         MapResource(services.GetRequiredService<SecurityGroupRuleResource>(), hasTags: false);
+        MapResource(new DefaultSecurityGroupRuleResource(), hasTags: false);
         MapResource(services.GetRequiredService<RbacPolicyResource>(), hasTags: false);
         MapResource(services.GetRequiredService<AddressScopeResource>(), hasTags: false);
         var subnetPools = MapResource(services.GetRequiredService<SubnetPoolResource>(), hasTags: true);

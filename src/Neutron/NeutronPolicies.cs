@@ -127,6 +127,9 @@ internal static class NeutronPolicies
         Rule("create_security_group_rule", AdminOrMember, AdminOrOwner),
         Rule("get_security_group_rule", $"{AdminOrReader} or rule:sg_owner", "rule:admin_owner_or_sg_owner"),
         Rule("delete_security_group_rule", AdminOrMember, AdminOrOwner),
+        Rule("create_default_security_group_rule", Admin),
+        Rule("get_default_security_group_rule", "role:reader", Any),
+        Rule("delete_default_security_group_rule", Admin),
 
         Rule("create_address_group", AdminOrMember, AdminOrOwner),
         Rule("get_address_group", $"{AdminOrReader} or rule:shared_address_groups", $"{AdminOrOwner} or rule:shared_address_groups"),

@@ -49,6 +49,8 @@ public sealed class AddressGroupTests
         var theirs = Json($"{{'security_group_rule': {{'security_group_id': '{foreign}', 'direction': 'ingress', 'remote_address_group_id': '{addresses}'}}}}");
         await RefusedAsync(cloud.Other.PostAsync("/v2.0/security-group-rules", theirs), 404, "AddressGroupNotFound");
         var policy = (await cloud.Demo.PostAsync("/v2.0/rbac-policies", shared)).Expect(201).Json.GetProperty("rbac_policy").Id();
+        (await cloud.Other.GetAsync($"/v2.0/address-groups/{addresses}")).Expect(200);
+        await RefusedAsync(cloud.Other.PutAsync($"/v2.0/address-groups/{addresses}", Json("{'address_group': {'name': 'mine'}}")), 404, "HTTPNotFound");
         (await cloud.Other.PostAsync("/v2.0/security-group-rules", theirs)).Expect(201);
         await RefusedAsync(cloud.Demo.DeleteAsync($"/v2.0/rbac-policies/{policy}"), 409, "RbacPolicyInUse");
         (await cloud.Other.DeleteAsync($"/v2.0/security-groups/{foreign}")).Expect(204);

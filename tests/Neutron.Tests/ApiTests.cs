@@ -86,6 +86,8 @@ public sealed class ApiTests
         Assert.Equal(1, (await cloud.Admin.PutAsync(path, Json("{'quota': {'network': 1}}"))).Expect(200).Json.GetProperty("quota").GetProperty("network").GetInt32());
         await cloud.CreateNetworkAsync();
         await RefusedAsync(cloud.Demo.PostAsync("/v2.0/networks", Json("{'network': {}}")), 409, "OverQuota");
+        await RefusedAsync(cloud.Admin.PutAsync(path, Json("{'quota': {'network': 0, 'check_limit': true}}")), 400, "HTTPBadRequest");
+        (await cloud.Admin.PutAsync(path, Json("{'quota': {'network': 1, 'check_limit': true}}"))).Expect(200);
         var details = (await cloud.Demo.GetAsync(path + "/details")).Expect(200).Json.GetProperty("quota").GetProperty("network");
         Assert.Equal((1, 1, 0), (details.GetProperty("limit").GetInt32(), details.GetProperty("used").GetInt32(), details.GetProperty("reserved").GetInt32()));
         Assert.Single((await cloud.Admin.GetAsync("/v2.0/quotas")).Expect(200).Json.GetProperty("quotas").EnumerateArray());

@@ -25,8 +25,13 @@ public sealed class FloatingIpTests
         Assert.Equal((second.Id(), "other"), (described.Text("port_id"), described.Text("description")));
         await RefusedAsync(cloud.Demo.PutAsync($"/v2.0/routers/{routed.Router}/remove_router_interface", Json($"{{'subnet_id': '{routed.Subnet}'}}")), 409, "RouterInterfaceInUseByFloatingIP");
         await RefusedAsync(cloud.Demo.PutAsync($"/v2.0/routers/{routed.Router}", Json("{'router': {'external_gateway_info': {}}}")), 409, "RouterExternalGatewayInUseByFloatingIp");
-        var free = (await cloud.Demo.PutAsync(path, Json("{'floatingip': {'port_id': null}}"))).Expect(200).Json.GetProperty("floatingip");
-        Assert.All(["port_id", "fixed_ip_address", "router_id", "port_details"], name => Assert.Equal(JsonValueKind.Null, free.GetProperty(name).ValueKind));
+        foreach (var nowhere in (string[])["{'floatingip': {'port_id': null}}", "{'floatingip': {}}"])
+        {
+            (await cloud.Demo.PutAsync(path, Json($"{{'floatingip': {{'port_id': '{second.Id()}'}}}}"))).Expect(200);
+            var free = (await cloud.Demo.PutAsync(path, Json(nowhere))).Expect(200).Json.GetProperty("floatingip");
+            Assert.All(["port_id", "fixed_ip_address", "router_id", "port_details"], name => Assert.Equal(JsonValueKind.Null, free.GetProperty(name).ValueKind));
+        }
+
         (await cloud.Demo.DeleteAsync(path)).Expect(204);
         Assert.Equal(0, (await cloud.Admin.GetAsync($"/v2.0/ports?device_owner=network:floatingip")).Json.GetProperty("ports").GetArrayLength());
     }

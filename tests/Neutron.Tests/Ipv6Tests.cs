@@ -61,7 +61,36 @@ public sealed class Ipv6Tests
         var moved = (await cloud.Admin.PutAsync($"/v2.0/ports/{port.Id()}", Json("{'port': {'mac_address': 'fa:16:3e:01:02:04'}}"))).Expect(200).Json.GetProperty("port");
         Assert.Equal(["10.0.0.7", "fd00:1::f816:3eff:fe01:204", "fd00:2::f816:3eff:fe01:204"], moved.Addresses().Order());
         (await cloud.Admin.PutAsync($"/v2.0/ports/{port.Id()}", Json("{'port': {'fixed_ips': [{'ip_address': '10.0.0.8'}]}}"))).Expect(200);
+        (await cloud.Admin.PutAsync($"/v2.0/ports/{port.Id()}", Json("{'port': {'fixed_ips': [{'ip_address': '10.0.0.8'}], 'name': 'again'}}"))).Expect(200);
         Assert.Equal(3, (await cloud.Admin.GetAsync($"/v2.0/ports/{port.Id()}")).Json.GetProperty("port").GetProperty("fixed_ips").GetArrayLength());
+    }
+
+    [Theory]
+    [InlineData("slaac")]
+    [InlineData("dhcpv6-stateless")]
+    public async Task A_router_has_the_gateway_of_a_subnet_with_automatic_addresses_and_of_no_other(string mode)
+    {
+        await using var cloud = await StartAsync();
+        var (network, four) = await cloud.CreateNetworkWithSubnetAsync();
+        var router = (await CreateAsync(cloud.Demo, "routers", "{}")).Id();
+        var inner = (await cloud.AddInterfaceAsync(router, $"'subnet_id': '{four}'")).Text("port_id");
+        var subnets = new List<string>();
+        foreach (var prefix in (string[])["fd00:1::", "fd00:2::"])
+        {
+            subnets.Add((await CreateAsync(cloud.Demo, "subnets", $"{{'network_id': '{network}', 'ip_version': 6, 'cidr': '{prefix}/64', 'ipv6_ra_mode': '{mode}', 'ipv6_address_mode': '{mode}'}}")).Id());
+        }
+
+        Assert.Equal(["10.0.0.1"], await AddressesAsync(inner));
+        var six = (await cloud.AddInterfaceAsync(router, $"'subnet_id': '{subnets[0]}'")).Text("port_id");
+        Assert.Equal(["fd00:1::1"], await AddressesAsync(six));
+        await cloud.AddInterfaceAsync(router, $"'subnet_id': '{subnets[1]}'");
+        Assert.Equal(["fd00:1::1", "fd00:2::1"], await AddressesAsync(six));
+        await RefusedAsync(cloud.Demo.DeleteAsync($"/v2.0/subnets/{subnets[1]}"), 409, "SubnetInUse");
+        (await cloud.Demo.PutAsync($"/v2.0/routers/{router}/remove_router_interface", Json($"{{'subnet_id': '{subnets[1]}'}}"))).Expect(200);
+        Assert.Equal(["fd00:1::1"], await AddressesAsync(six));
+        (await cloud.Demo.DeleteAsync($"/v2.0/subnets/{subnets[1]}")).Expect(204);
+
+        async Task<IEnumerable<string>> AddressesAsync(string port) => (await cloud.Demo.GetAsync($"/v2.0/ports/{port}")).Expect(200).Json.GetProperty("port").Addresses();
     }
 
     [Fact]

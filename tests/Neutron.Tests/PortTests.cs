@@ -100,6 +100,26 @@ public sealed class PortTests
     }
 
     [Fact]
+    public async Task Address_pairs_come_and_go_one_by_one()
+    {
+        await using var cloud = await StartAsync();
+        var (network, _) = await cloud.CreateNetworkWithSubnetAsync();
+        var port = await CreateAsync(cloud.Demo, "ports", $"{{'network_id': '{network}', 'allowed_address_pairs': [{{'ip_address': '10.0.0.90'}}]}}");
+        var path = $"/v2.0/ports/{port.Id()}";
+        Assert.Equal(["10.0.0.90", "10.0.0.91"], await ChangeAsync("add", "[{'ip_address': '10.0.0.91'}]"));
+        Assert.Equal(["10.0.0.90", "10.0.0.91"], await ChangeAsync("add", $"[{{'ip_address': '10.0.0.90', 'mac_address': '{port.Text("mac_address").ToUpperInvariant()}'}}]"));
+        Assert.Equal(["10.0.0.91"], await ChangeAsync("remove", "[{'ip_address': '10.0.0.90'}, {'ip_address': '10.0.0.99'}]"));
+        Assert.Empty(await ChangeAsync("remove", "[{'ip_address': '10.0.0.91'}]"));
+        await RefusedAsync(cloud.Demo.PutAsync(path + "/add_allowed_address_pairs", Json("{'port': {'allowed_address_pairs': [{'mac_address': 'fa:16:3e:00:00:07'}]}}")), 400, "AllowedAddressPairsMissingIP");
+        await RefusedAsync(cloud.Demo.PutAsync(path + "/add_allowed_address_pairs", Json("{'allowed_address_pairs': []}")), 400, "HTTPBadRequest");
+        await RefusedAsync(cloud.Other.PutAsync(path + "/add_allowed_address_pairs", Json("{'port': {'allowed_address_pairs': []}}")), 404, "PortNotFound");
+
+        async Task<IEnumerable<string>> ChangeAsync(string verb, string pairs) =>
+            (await cloud.Demo.PutAsync($"{path}/{verb}_allowed_address_pairs", Json($"{{'port': {{'allowed_address_pairs': {pairs}}}}}"))).Expect(200)
+                .Json.GetProperty("port").GetProperty("allowed_address_pairs").EnumerateArray().Select(pair => pair.Text("ip_address"));
+    }
+
+    [Fact]
     public async Task An_update_keeps_gives_and_takes_addresses()
     {
         await using var cloud = await StartAsync();

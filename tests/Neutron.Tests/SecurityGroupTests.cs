@@ -127,4 +127,47 @@ public sealed class SecurityGroupTests
         var (network, _) = await cloud.CreateNetworkWithSubnetAsync();
         await RefusedAsync(cloud.Demo.PostAsync("/v2.0/ports", Json($"{{'port': {{'network_id': '{network}', 'security_groups': ['{group}']}}}}")), 404, "SecurityGroupNotFound");
     }
+
+    [Fact]
+    public async Task New_groups_begin_with_the_rules_that_an_administrator_chose()
+    {
+        await using var cloud = await StartAsync();
+        var old = (await CreateAsync(cloud.Demo, "security-groups", "{'name': 'old'}")).Id();
+        var addresses = (await CreateAsync(cloud.Admin, "address-groups", "{'addresses': ['10.0.0.0/24']}")).Id();
+        const string Ssh = "'direction': 'ingress', 'protocol': 'tcp', 'port_range_min': '22', 'port_range_max': '22'";
+        var ssh = await CreateRuleAsync(Ssh);
+        Assert.Equal((22, false, true), (ssh.GetProperty("port_range_min").GetInt32(), ssh.GetProperty("used_in_default_sg").GetBoolean(), ssh.GetProperty("used_in_non_default_sg").GetBoolean()));
+        await CreateRuleAsync("'direction': 'ingress', 'protocol': 'udp', 'remote_group_id': 'PARENT', 'used_in_default_sg': true, 'used_in_non_default_sg': false");
+        await CreateRuleAsync($"'direction': 'ingress', 'protocol': 'icmp', 'remote_address_group_id': '{addresses}'");
+        var all = (await cloud.Admin.GetAsync("/v2.0/default-security-group-rules?protocol=tcp&used_in_default_sg=false")).Json.GetProperty("default_security_group_rules").EnumerateArray();
+        Assert.Equal(ssh.Id(), Assert.Single(all).Id());
+
+        var made = await CreateAsync(cloud.Demo, "security-groups", "{'name': 'new'}");
+        Assert.Equal(["egress any", "egress any", $"ingress icmp {addresses}", "ingress tcp"], Shown(made));
+        var theirs = (await cloud.Other.GetAsync("/v2.0/security-groups?name=default")).Json.GetProperty("security_groups")[0];
+        Assert.Equal(["egress any", "egress any", $"ingress any {theirs.Id()}", $"ingress any {theirs.Id()}", $"ingress udp {theirs.Id()}"], Shown(theirs));
+        Assert.Equal(["egress any", "egress any"], Shown((await cloud.Demo.GetAsync($"/v2.0/security-groups/{old}")).Json.GetProperty("security_group")));
+
+        // The same for the same groups is refused; for other groups it is another rule.
+        await RefusedAsync(PostAsync(cloud.Admin, Ssh + ", 'used_in_default_sg': true"), 409, "DefaultSecurityGroupRuleExists");
+        await CreateRuleAsync(Ssh + ", 'used_in_default_sg': true, 'used_in_non_default_sg': false");
+        await RefusedAsync(PostAsync(cloud.Admin, $"'direction': 'ingress', 'remote_group_id': '{Guid.NewGuid()}'"), 404, "SecurityGroupNotFound");
+        await RefusedAsync(cloud.Admin.DeleteAsync($"/v2.0/address-groups/{addresses}"), 409, "AddressGroupInUse");
+        await RefusedAsync(PostAsync(cloud.Demo, "'direction': 'ingress', 'protocol': 'tcp'"), 403, "PolicyNotAuthorized");
+        (await cloud.Demo.GetAsync($"/v2.0/default-security-group-rules/{ssh.Id()}")).Expect(200);
+        await RefusedAsync(cloud.Demo.DeleteAsync($"/v2.0/default-security-group-rules/{ssh.Id()}"), 403, "PolicyNotAuthorized");
+        (await cloud.Admin.DeleteAsync($"/v2.0/default-security-group-rules/{ssh.Id()}")).Expect(204);
+        await RefusedAsync(cloud.Admin.GetAsync($"/v2.0/default-security-group-rules/{ssh.Id()}"), 404, "DefaultSecurityGroupRuleNotFound");
+        Assert.Equal(["egress any", "egress any", $"ingress icmp {addresses}"], Shown(await CreateAsync(cloud.Demo, "security-groups", "{'name': 'newer'}")));
+
+        // A rule for a group that goes is no rule for groups to come.
+        await CreateRuleAsync($"'direction': 'ingress', 'protocol': 'sctp', 'remote_group_id': '{old}'");
+        (await cloud.Demo.DeleteAsync($"/v2.0/security-groups/{old}")).Expect(204);
+        await CreateAsync(cloud.Demo, "security-groups", "{'name': 'newest'}");
+
+        static IEnumerable<string> Shown(JsonElement group) => group.GetProperty("security_group_rules").EnumerateArray()
+            .Select(rule => $"{rule.Text("direction")} {rule.Text("protocol") ?? "any"} {rule.Text("remote_group_id") ?? rule.Text("remote_address_group_id")}".TrimEnd()).Order();
+        async Task<JsonElement> CreateRuleAsync(string attributes) => (await PostAsync(cloud.Admin, attributes)).Expect(201).Json.GetProperty("default_security_group_rule");
+        static Task<TestAnswer> PostAsync(TestClient client, string attributes) => client.PostAsync("/v2.0/default-security-group-rules", Json($"{{'default_security_group_rule': {{{attributes}}}}}"));
+    }
 }

@@ -108,6 +108,25 @@ public sealed class SegmentTests
         await RefusedAsync(cloud.Admin.DeleteAsync($"/v2.0/network_segment_ranges/{range.Id()}"), 409, "NetworkSegmentRangeReferencedByProject");
     }
 
+    [Theory]
+    [InlineData("'minimum': 3")]
+    [InlineData("'minimum': 4, 'maximum': 9")]
+    [InlineData("'maximum': 4")]
+    public async Task The_bounds_of_a_range_stay_clear_of_its_segments_in_use(string bounds)
+    {
+        await using var cloud = await StartAsync(("ml2", "tenant_network_types", "vxlan"), ("ml2_type_vxlan", "vni_ranges", "20:40"));
+        var range = (await cloud.Admin.PostAsync("/v2.0/network_segment_ranges", Json("{'network_segment_range': {'network_type': 'vxlan', 'minimum': 1, 'maximum': 6}}"))).Expect(201).Json.GetProperty("network_segment_range");
+        var path = $"/v2.0/network_segment_ranges/{range.Id()}";
+        foreach (var id in (int[])[3, 4])
+        {
+            await CreateAsync(cloud.Admin, "networks", $"{{'provider:network_type': 'vxlan', 'provider:segmentation_id': {id}}}");
+        }
+
+        await RefusedAsync(cloud.Admin.PutAsync(path, Json($"{{'network_segment_range': {{{bounds}}}}}")), 409, "NetworkSegmentRangeReferencedByProject");
+        var changed = (await cloud.Admin.PutAsync(path, Json("{'network_segment_range': {'name': 'all', 'minimum': 2, 'maximum': 5}}"))).Expect(200).Json.GetProperty("network_segment_range");
+        Assert.Equal((2, 5, "all"), (changed.GetProperty("minimum").GetInt32(), changed.GetProperty("maximum").GetInt32(), changed.Text("name")));
+    }
+
     private static async Task<int> IdOfAsync(NeutronCloud cloud, string network) =>
         (await cloud.Admin.GetAsync($"/v2.0/networks/{network}")).Json.GetProperty("network").GetProperty("provider:segmentation_id").GetInt32();
 }

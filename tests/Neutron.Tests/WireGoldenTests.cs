@@ -42,6 +42,7 @@ public sealed class WireGoldenTests
         var policy = (await cloud.Admin.PostAsync("/v2.0/rbac-policies", Json($"{{'rbac_policy': {{'object_type': 'network', 'object_id': '{network}', 'target_tenant': '*', 'action': 'access_as_shared'}}}}"))).Expect(201).Json.GetProperty("rbac_policy").Id();
         var range = (await cloud.Admin.PostAsync("/v2.0/network_segment_ranges", Json("{'network_segment_range': {'network_type': 'vxlan', 'minimum': 1, 'maximum': 9}}"))).Expect(201).Json.GetProperty("network_segment_range").Id();
         var group = (await cloud.Admin.GetAsync("/v2.0/security-groups")).Json.GetProperty("security_groups")[0];
+        var template = (await cloud.Admin.GetAsync("/v2.0/default-security-group-rules")).Json.GetProperty("default_security_group_rules")[0].Id();
         var agent = (await cloud.Admin.GetAsync("/v2.0/agents?host=compute1")).Json.GetProperty("agents")[0].Id();
         foreach (var (sample, path) in ((string, string)[])
         [
@@ -52,6 +53,7 @@ public sealed class WireGoldenTests
             ("segment-show-response", $"segments/{segment}"), ("rbac-policy-show-response", $"rbac-policies/{policy}"), ("network_segment_range-show-response", $"network_segment_ranges/{range}"),
             ("security-group-show-response", $"security-groups/{group.Id()}"), ("security-groups-list-response", "security-groups"),
             ("security-group-rule-show-response", $"security-group-rules/{group.GetProperty("security_group_rules")[0].Id()}"), ("security-group-rules-list-response", "security-group-rules"),
+            ("security-group-default-rule-show-response", $"default-security-group-rules/{template}"),
             ("agent-show-response", $"agents/{agent}"), ("agents-list-response", "agents"),
             ("extensions-list-response", "extensions"), ("extension-show-response", "extensions/agent"),
             ("quotas-list-for-project-response", $"quotas/{TestIdentities.DemoProject}"), ("quota-details-show-for-project-response", $"quotas/{TestIdentities.DemoProject}/details"),

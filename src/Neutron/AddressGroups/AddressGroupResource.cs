@@ -38,6 +38,9 @@ internal sealed class AddressGroupResource : IResource<AddressGroupRow, AddressG
 
     public bool CanUpdate => true;
 
+    /// <summary>Neutron does not look at who it is shared with there.</summary>
+    public bool HidesFromUpdatesOfOthers => true;
+
     public IReadOnlyList<ResourceAttribute<AddressGroupRow, AddressGroupView>> Attributes { get; } =
     [
         .. AddressGroupAttributes.Standard(),
@@ -81,7 +84,8 @@ internal sealed class AddressGroupResource : IResource<AddressGroupRow, AddressG
 
     public async Task DeleteAsync(Work work, Caller caller, AddressGroupView view)
     {
-        if (await work.Db.GetTable<SecurityGroupRuleRow>().AnyAsync(rule => rule.RemoteAddressGroupId == view.Row.Id, work.Cancellation))
+        if (await work.Db.GetTable<SecurityGroupRuleRow>().AnyAsync(rule => rule.RemoteAddressGroupId == view.Row.Id, work.Cancellation)
+            || await work.Db.GetTable<DefaultSecurityGroupRuleRow>().AnyAsync(rule => rule.RemoteAddressGroupId == view.Row.Id, work.Cancellation))
         {
             throw NeutronErrors.Conflict("AddressGroupInUse", $"Address group {view.Row.Id} is in use on one or more security group rules.");
         }

@@ -22,6 +22,8 @@ internal sealed class Body(JsonElement json, string projectId, string parentId =
         })),
         projectId);
 
+    public bool IsEmpty => json.GetPropertyCount() == 0;
+
     public bool Has(string name) => json.TryGetProperty(name, out _);
 
     /// <summary>Sent, and not null.</summary>

@@ -35,6 +35,9 @@ internal interface IResource<TRow, TView>
     /// <summary>Whether a creation is refused for the parent that the path names before it is for missing rights.</summary>
     bool HidesParentFromThoseWithoutRights => true;
 
+    /// <summary>Whether an update by someone without the right to it finds nothing where the resource is another project's, though that may be seen.</summary>
+    bool HidesFromUpdatesOfOthers => false;
+
     /// <summary>Whether there is a limit of its name on how many a project may have.</summary>
     bool HasQuota => false;
 

@@ -205,6 +205,11 @@ internal sealed class ResourceRoutes<TRow, TView>(IResource<TRow, TView> resourc
         await using (var db = store.Read())
         {
             var before = await FindAsync(context, db, caller, id);
+            if (resource.HidesFromUpdatesOfOthers && before.Row.ProjectId != caller.ProjectId && !context.Can(updateRule, resource.TargetOfUpdate(before, body)))
+            {
+                throw NeutronErrors.NotFound("HTTPNotFound", "The resource could not be found.");
+            }
+
             Enforce(context, updateRule, resource.TargetOfUpdate(before, body), body, isUpdate: true);
         }
 
@@ -212,10 +217,10 @@ internal sealed class ResourceRoutes<TRow, TView>(IResource<TRow, TView> resourc
         var view = await store.WriteAsync(
             async work =>
             {
-                var current = (await LoadAsync(work.Db, caller, [id], context.Aborted)).FirstOrDefault() ?? throw resource.NotFound(id);
+                var current = await LoadAsync(work.Db, caller, id, context.Aborted);
                 NeutronApi.CheckRevision(wanted, current.Row.Revision);
                 await resource.UpdateAsync(work, caller, current, body);
-                return (await LoadAsync(work.Db, caller, [id], context.Aborted))[0];
+                return await LoadAsync(work.Db, caller, id, context.Aborted);
             },
             context.Aborted);
         await AnswerAsync(context, 200, view);
@@ -234,7 +239,7 @@ internal sealed class ResourceRoutes<TRow, TView>(IResource<TRow, TView> resourc
         await store.WriteAsync(
             async work =>
             {
-                var current = (await LoadAsync(work.Db, caller, [id], context.Aborted)).FirstOrDefault() ?? throw resource.NotFound(id);
+                var current = await LoadAsync(work.Db, caller, id, context.Aborted);
                 NeutronApi.CheckRevision(wanted, current.Row.Revision);
                 await resource.DeleteAsync(work, caller, current);
                 await work.Db.GetTable<TagRow>().Where(tag => tag.ResourceId == id).DeleteAsync(context.Aborted);
@@ -266,6 +271,10 @@ internal sealed class ResourceRoutes<TRow, TView>(IResource<TRow, TView> resourc
         var view = resource.For(loaded, caller);
         return context.Can(getRule, resource.TargetOf(view)) ? view : throw resource.NotFound(id);
     }
+
+    /// <summary>A resource as it is in a transaction, whoever asks for it.</summary>
+    public async Task<TView> LoadAsync(DataConnection db, Caller caller, string id, CancellationToken cancellationToken) =>
+        (await LoadAsync(db, caller, [id], cancellationToken)).FirstOrDefault() ?? throw resource.NotFound(id);
 
     private async Task<List<TView>> LoadAsync(DataConnection db, Caller caller, IReadOnlyList<string> ids, CancellationToken cancellationToken)
     {

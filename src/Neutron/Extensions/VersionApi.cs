@@ -7,7 +7,7 @@ namespace SharpStack.Neutron.Extensions;
 internal static class VersionApi
 {
     private static readonly (string Singular, string Plural)[] Resources =
-        [("network", "networks"), ("subnet", "subnets"), ("port", "ports"), ("security_group", "security-groups"), ("security_group_rule", "security-group-rules"), ("subnetpool", "subnetpools"), ("address_scope", "address-scopes"), ("rbac_policy", "rbac-policies"), ("segment", "segments"), ("network_segment_range", "network_segment_ranges"), ("address_group", "address-groups"), ("router", "routers"), ("floatingip", "floatingips"), ("floatingip_pool", "floatingip_pools"), ("policy", "qos/policies"), ("agent", "agents"), ("quota", "quotas"), ("extension", "extensions")];
+        [("network", "networks"), ("subnet", "subnets"), ("port", "ports"), ("security_group", "security-groups"), ("security_group_rule", "security-group-rules"), ("default_security_group_rule", "default-security-group-rules"), ("subnetpool", "subnetpools"), ("address_scope", "address-scopes"), ("rbac_policy", "rbac-policies"), ("segment", "segments"), ("network_segment_range", "network_segment_ranges"), ("address_group", "address-groups"), ("router", "routers"), ("floatingip", "floatingips"), ("floatingip_pool", "floatingip_pools"), ("policy", "qos/policies"), ("agent", "agents"), ("quota", "quotas"), ("extension", "extensions")];
 
     public static void Map(ApiRoutes routes)
     {

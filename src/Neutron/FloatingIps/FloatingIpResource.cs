@@ -76,7 +76,8 @@ internal sealed class FloatingIpResource(NeutronOptions options, PortResource po
     {
         var row = view.Row;
         row.Description = body.Text("description", row.Description);
-        if (body.Has("port_id") || body.HasValue("fixed_ip_address"))
+        // Once a floating IP had nothing to change but its port: to send nothing still takes that away.
+        if (body.IsEmpty || body.Has("port_id") || body.HasValue("fixed_ip_address"))
         {
             await LinkAsync(work, caller, row, body);
         }

@@ -4,6 +4,7 @@ using SharpStack.Foundation;
 using SharpStack.Neutron.Agents;
 using SharpStack.Neutron.Api;
 using SharpStack.Neutron.Contracts;
+using SharpStack.Neutron.Routers;
 using SharpStack.Neutron.Segments;
 using SharpStack.Neutron.Storage;
 using SharpStack.Neutron.Subnets;
@@ -51,14 +52,14 @@ internal sealed class IpAllocator(NeutronOptions options, AgentDirectory agents)
         else
         {
             CheckCount(wishes);
-            await AllocateWishesAsync(work, port, subnets, wishes, taken);
+            await AllocateWishesAsync(work, port, subnets, wishes, [], taken);
         }
 
         await InsertAsync(work, taken);
         return taken;
     }
 
-    /// <summary>Makes a port's addresses those that are wished; an address of a wished subnet is kept where the port has one.</summary>
+    /// <summary>Makes a port's addresses those that are wished; an address of a wished subnet is kept where the port has one, and one that follows from its MAC always.</summary>
     /// <returns>Whether anything changed.</returns>
     public async Task<bool> ChangeAsync(Work work, PortRow port, IReadOnlyList<FixedIpWish> wishes)
     {
@@ -80,6 +81,7 @@ internal sealed class IpAllocator(NeutronOptions options, AgentDirectory agents)
             }
         }
 
+        kept.AddRange(current.Except(kept).Where(ip => FollowsMac(port, subnets.Find(subnet => subnet.Id == ip.SubnetId)!)).ToList());
         var gone = current.Except(kept).ToList();
         foreach (var ip in gone)
         {
@@ -87,7 +89,7 @@ internal sealed class IpAllocator(NeutronOptions options, AgentDirectory agents)
         }
 
         var taken = new List<IpAllocationRow>();
-        await AllocateWishesAsync(work, port, subnets, open, taken);
+        await AllocateWishesAsync(work, port, subnets, open, kept, taken);
         var position = kept.Count == 0 ? 0 : kept.Max(ip => ip.Position) + 1;
         taken.ForEach(ip => ip.Position += position);
         await InsertAsync(work, taken);
@@ -97,12 +99,15 @@ internal sealed class IpAllocator(NeutronOptions options, AgentDirectory agents)
     /// <summary>The automatic addresses of a port whose MAC changed.</summary>
     public async Task FollowMacAsync(Work work, PortRow port)
     {
-        foreach (var subnet in (await SubnetsOfAsync(work, port)).Where(SubnetRules.IsAutoAddress))
+        foreach (var subnet in (await SubnetsOfAsync(work, port)).Where(subnet => FollowsMac(port, subnet)))
         {
             var address = AutoAddress(port, subnet, 0).IpAddress;
             await work.Db.GetTable<IpAllocationRow>().Where(ip => ip.PortId == port.Id && ip.SubnetId == subnet.Id).Set(ip => ip.IpAddress, address).UpdateAsync(work.Cancellation);
         }
     }
+
+    /// <summary>Whether a port has the address that follows from its MAC: not so a router's, which has the subnet's gateway or what it was given.</summary>
+    public static bool FollowsMac(PortRow port, SubnetRow subnet) => SubnetRules.IsAutoAddress(subnet) && !RouterPorts.IsInterface(port.DeviceOwner);
 
     /// <summary>The address that follows from a port's MAC in a subnet with automatic addresses.</summary>
     public static async Task AddAutoAddressAsync(Work work, PortRow port, SubnetRow subnet)
@@ -156,7 +161,7 @@ internal sealed class IpAllocator(NeutronOptions options, AgentDirectory agents)
             : subnets.FindAll(subnet => reached.Contains(subnet.SegmentId!));
     }
 
-    private static async Task AllocateWishesAsync(Work work, PortRow port, List<SubnetRow> subnets, IReadOnlyList<FixedIpWish> wishes, List<IpAllocationRow> taken)
+    private static async Task AllocateWishesAsync(Work work, PortRow port, List<SubnetRow> subnets, IReadOnlyList<FixedIpWish> wishes, List<IpAllocationRow> kept, List<IpAllocationRow> taken)
     {
         // The ones asked for by address first, so that none of the others is given away.
         foreach (var wish in wishes.Where(wish => wish.IpAddress is not null))
@@ -170,7 +175,7 @@ internal sealed class IpAllocator(NeutronOptions options, AgentDirectory agents)
             }
 
             var row = Row(port, subnet, address, taken.Count);
-            if (SubnetRules.IsAutoAddress(subnet) && row.IpAddress != AutoAddress(port, subnet, 0).IpAddress)
+            if (FollowsMac(port, subnet) && row.IpAddress != AutoAddress(port, subnet, 0).IpAddress)
             {
                 throw NeutronErrors.InvalidInput(
                     $"IPv6 address {row.IpAddress} cannot be directly assigned to a port on subnet {subnet.Id} as the subnet is configured for automatic addresses", "AllocationOnAutoAddressSubnet");
@@ -188,20 +193,20 @@ internal sealed class IpAllocator(NeutronOptions options, AgentDirectory agents)
         foreach (var wish in wishes.Where(wish => wish.IpAddress is null))
         {
             var subnet = SubnetFor(port, subnets, wish);
-            taken.Add(SubnetRules.IsAutoAddress(subnet) ? AutoAddress(port, subnet, taken.Count)
+            taken.Add(FollowsMac(port, subnet) ? AutoAddress(port, subnet, taken.Count)
                 : await FindFreeAsync(work, port, subnet, taken) is { } address ? Row(port, subnet, address, taken.Count)
                 : throw NeutronErrors.Conflict("IpAddressGenerationFailure", $"No more IP addresses available on network {port.NetworkId}."));
         }
 
         if (wishes.Count > 0)
         {
-            AddAutoAddresses(port, subnets, taken);
+            AddAutoAddresses(port, subnets.FindAll(subnet => !kept.Exists(ip => ip.SubnetId == subnet.Id)), taken);
         }
     }
 
     private static void AddAutoAddresses(PortRow port, List<SubnetRow> subnets, List<IpAllocationRow> taken)
     {
-        foreach (var subnet in subnets.Where(subnet => SubnetRules.IsAutoAddress(subnet) && !taken.Exists(ip => ip.SubnetId == subnet.Id)))
+        foreach (var subnet in subnets.Where(subnet => FollowsMac(port, subnet) && !taken.Exists(ip => ip.SubnetId == subnet.Id)))
         {
             taken.Add(AutoAddress(port, subnet, taken.Count));
         }

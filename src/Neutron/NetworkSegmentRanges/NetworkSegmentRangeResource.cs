@@ -121,12 +121,15 @@ internal sealed class NetworkSegmentRangeResource(SegmentManager segments) : IRe
         RefuseDefault(row);
         row.Name = body.Text("name", row.Name);
         row.Description = body.Text("description", row.Description);
-        row.Minimum = body.Number("minimum") ?? row.Minimum;
-        row.Maximum = body.Number("maximum") ?? row.Maximum;
-        if (view.Used.Any(segment => segment.Id < row.Minimum || segment.Id > row.Maximum))
+
+        // A bound may not even come as near as a segment in use itself, as in Neutron.
+        if (view.Used.Count > 0 && (body.Number("minimum") >= view.Used[0].Id || body.Number("maximum") <= view.Used[^1].Id))
         {
             throw Referenced(row.Id);
         }
+
+        row.Minimum = body.Number("minimum") ?? row.Minimum;
+        row.Maximum = body.Number("maximum") ?? row.Maximum;
 
         await CheckAsync(work, row);
         work.Bump(row);

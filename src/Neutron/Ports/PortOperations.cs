@@ -132,7 +132,7 @@ internal sealed class PortOperations(NeutronOptions options, AgentDirectory agen
     /// <summary>Gives each port of a network an address of its new subnet with automatic addresses.</summary>
     public async Task AddAutoAddressesAsync(Work work, SubnetRow subnet)
     {
-        foreach (var port in await work.Db.GetTable<PortRow>().Where(port => port.NetworkId == subnet.NetworkId).ToListAsync(work.Cancellation))
+        foreach (var port in (await work.Db.GetTable<PortRow>().Where(port => port.NetworkId == subnet.NetworkId).ToListAsync(work.Cancellation)).Where(port => IpAllocator.FollowsMac(port, subnet)))
         {
             await IpAllocator.AddAutoAddressAsync(work, port, subnet);
             await TouchAsync(work, port);

@@ -389,11 +389,28 @@ internal sealed class PortResource(NeutronOptions options, SecurityGroupResource
                 : wished;
     }
 
+    /// <summary>Adds pairs to those of a port, or takes some away; those that are there, or are not, change nothing.</summary>
+    public Task ChangePairsAsync(Work work, Caller caller, PortView view, Body sent, bool isRemoval)
+    {
+        var row = view.Row;
+        var (old, changed) = (JsonText.Pairs(row.AllowedAddressPairs, "mac_address", "ip_address"), ReadPairs(sent, row));
+        var after = JsonText.OfPairs("mac_address", "ip_address", isRemoval ? old.Except(changed) : old.Union(changed));
+        return UpdateAsync(work, caller, view, Body.Of(row.ProjectId, json =>
+        {
+            json.WritePropertyName("allowed_address_pairs");
+            json.WriteRawValue(after, skipInputValidation: true);
+        }));
+    }
+
+    private static List<(string Mac, string Ip)> ReadPairs(Body body, PortRow row) =>
+    [
+        .. body.Items("allowed_address_pairs").Select(pair =>
+            (pair.TryGetProperty("mac_address", out var mac) && mac.ValueKind == JsonValueKind.String ? CanonicalMac(mac.GetString()!) : row.MacAddress, pair.GetProperty("ip_address").GetString()!)),
+    ];
+
     private string PairsOf(Body body, PortRow row)
     {
-        var pairs = body.Items("allowed_address_pairs")
-            .Select(pair => (Mac: pair.TryGetProperty("mac_address", out var mac) && mac.ValueKind == JsonValueKind.String ? CanonicalMac(mac.GetString()!) : row.MacAddress, Ip: pair.GetProperty("ip_address").GetString()!))
-            .ToList();
+        var pairs = ReadPairs(body, row);
         if (pairs.Count > options.MaxAddressPairs)
         {
             throw CloudException.BadRequest($"The number of allowed address pair exceeds the maximum {options.MaxAddressPairs}.", "AllowedAddressPairExhausted");

@@ -131,11 +131,17 @@ internal sealed class QuotaApi(NeutronStore store, QuotaEngine quotas, NeutronOp
         }
 
         var project = ProjectOf(context);
+        var isChecked = body.TryGetProperty("check_limit", out var check) && Checks.ToFlag(check);
         var limits = await store.WriteAsync(
             async work =>
             {
                 foreach (var (resource, limit) in wanted)
                 {
+                    if (isChecked && limit >= 0 && await QuotaEngine.CountAsync(work.Db, project, resource, work.Cancellation) is var used && used > limit)
+                    {
+                        throw NeutronErrors.BadRequest($"Quota limit {limit} for {resource} must be greater than or equal to already used {used}");
+                    }
+
                     await work.Db.GetTable<QuotaRow>().Where(row => row.ProjectId == project && row.Resource == resource).DeleteAsync(work.Cancellation);
                     await work.Db.InsertAsync(new QuotaRow { ProjectId = project, Resource = resource, Limit = limit }, token: work.Cancellation);
                 }

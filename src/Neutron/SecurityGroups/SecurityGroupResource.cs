@@ -77,18 +77,19 @@ internal sealed class SecurityGroupResource(NeutronStore store, QuotaEngine quot
 
     public async Task<IReadOnlyList<string>> CreateAsync(Work work, Caller caller, IReadOnlyList<Body> bodies)
     {
+        var rules = await DefaultSecurityGroupRuleResource.ForAsync(work, isDefault: false);
         foreach (var project in bodies.GroupBy(body => body.ProjectId))
         {
             await EnsureDefaultAsync(work, project.Key);
             await quotas.CheckAsync(work, project.Key, "security_group", project.Count());
-            await quotas.CheckAsync(work, project.Key, "security_group_rule", 2 * project.Count());
+            await quotas.CheckAsync(work, project.Key, "security_group_rule", rules.Count * project.Count());
         }
 
         var ids = new List<string>();
         foreach (var body in bodies)
         {
             RefuseDefaultName(body);
-            ids.Add(await InsertAsync(work, body.ProjectId, body.Text("name"), body.Text("description"), body.Flag("stateful", true), isDefault: false));
+            ids.Add(await InsertAsync(work, body.ProjectId, body.Text("name"), body.Text("description"), body.Flag("stateful", true), isDefault: false, rules));
         }
 
         return ids;
@@ -137,6 +138,7 @@ internal sealed class SecurityGroupResource(NeutronStore store, QuotaEngine quot
         // Rules of other groups that point here go with it; their groups change.
         var pointing = await work.Db.GetTable<SecurityGroupRuleRow>().Where(rule => rule.RemoteGroupId == row.Id && rule.SecurityGroupId != row.Id)
             .Select(rule => rule.SecurityGroupId).Distinct().ToListAsync(work.Cancellation);
+        await work.Db.GetTable<DefaultSecurityGroupRuleRow>().Where(rule => rule.RemoteGroupId == row.Id).DeleteAsync(work.Cancellation);
         await Sharing.CloseAsync(work, row.Id);
         await work.Db.GetTable<SecurityGroupRow>().Where(group => group.Id == row.Id).DeleteAsync(work.Cancellation);
         Tell(work, [row.Id, .. pointing]);
@@ -144,7 +146,7 @@ internal sealed class SecurityGroupResource(NeutronStore store, QuotaEngine quot
 
     public CloudException NotFound(string id) => NeutronErrors.SecurityGroupNotFound(id);
 
-    /// <summary>The project's default group, made where it has none: all may leave, and members may reach each other.</summary>
+    /// <summary>The project's default group, made where it has none.</summary>
     /// <returns>Its id.</returns>
     public async Task<string> EnsureDefaultAsync(Work work, string projectId)
     {
@@ -153,7 +155,7 @@ internal sealed class SecurityGroupResource(NeutronStore store, QuotaEngine quot
             return existing;
         }
 
-        var id = await InsertAsync(work, projectId, "default", "Default security group", isStateful: true, isDefault: true);
+        var id = await InsertAsync(work, projectId, "default", "Default security group", isStateful: true, isDefault: true, await DefaultSecurityGroupRuleResource.ForAsync(work, isDefault: true));
         await work.Db.InsertAsync(new DefaultSecurityGroupRow { ProjectId = projectId, SecurityGroupId = id }, token: work.Cancellation);
         return id;
     }
@@ -170,23 +172,17 @@ internal sealed class SecurityGroupResource(NeutronStore store, QuotaEngine quot
     public static void Tell(Work work, IReadOnlyList<string> ids) =>
         work.Hint(bus => bus.FanoutAsync(OpenVSwitchContracts.SecurityGroupsChanged, new SecurityGroupsHint(ids)));
 
-    private static async Task<string> InsertAsync(Work work, string projectId, string name, string description, bool isStateful, bool isDefault)
+    /// <param name="rules">What it begins with.</param>
+    private static async Task<string> InsertAsync(Work work, string projectId, string name, string description, bool isStateful, bool isDefault, List<DefaultSecurityGroupRuleRow> rules)
     {
         var row = work.Stamp(new SecurityGroupRow { ProjectId = projectId, Name = name, Description = description, Stateful = isStateful, IsDefault = isDefault, Revision = 1 });
         await work.Db.InsertAsync(row, token: work.Cancellation);
-        foreach (var ethertype in (string[])["IPv4", "IPv6"])
+        foreach (var rule in rules)
         {
-            await work.Db.InsertAsync(RuleOf(row, "egress", ethertype, null), token: work.Cancellation);
-            if (isDefault)
-            {
-                await work.Db.InsertAsync(RuleOf(row, "ingress", ethertype, row.Id), token: work.Cancellation);
-            }
+            await work.Db.InsertAsync(work.Stamp(DefaultSecurityGroupRuleResource.In(row, rule)), token: work.Cancellation);
         }
 
         return row.Id;
-
-        SecurityGroupRuleRow RuleOf(SecurityGroupRow group, string direction, string ethertype, string? remoteGroup) =>
-            work.Stamp(new SecurityGroupRuleRow { ProjectId = group.ProjectId, SecurityGroupId = group.Id, Direction = direction, Ethertype = ethertype, RemoteGroupId = remoteGroup });
     }
 
     private static void RefuseDefaultName(Body body)

@@ -330,12 +330,9 @@ internal sealed class SecurityGroupRow : ResourceRow, IShareableRow
     public bool IsDefault { get; set; }
 }
 
-[Table("security_group_rules")]
-internal sealed class SecurityGroupRuleRow : ResourceRow
+/// <summary>What traffic a rule of a security group lets through.</summary>
+internal abstract class TrafficRow : ResourceRow
 {
-    [Column("security_group_id", CanBeNull = false)]
-    public string SecurityGroupId { get; set; } = "";
-
     [Column("remote_group_id")]
     public string? RemoteGroupId { get; set; }
 
@@ -359,6 +356,27 @@ internal sealed class SecurityGroupRuleRow : ResourceRow
 
     [Column("remote_ip_prefix")]
     public string? RemoteIpPrefix { get; set; }
+}
+
+[Table("security_group_rules")]
+internal sealed class SecurityGroupRuleRow : TrafficRow
+{
+    [Column("security_group_id", CanBeNull = false)]
+    public string SecurityGroupId { get; set; } = "";
+}
+
+/// <summary>A rule that new security groups begin with.</summary>
+[Table("default_security_group_rules")]
+internal sealed class DefaultSecurityGroupRuleRow : TrafficRow
+{
+    /// <summary>As the group of the other side: the group itself that the rule comes to be in.</summary>
+    public const string Parent = "PARENT";
+
+    [Column("used_in_default_sg")]
+    public bool UsedInDefault { get; set; }
+
+    [Column("used_in_non_default_sg")]
+    public bool UsedInOthers { get; set; }
 }
 
 [Table("segment_allocations")]

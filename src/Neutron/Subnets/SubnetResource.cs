@@ -161,7 +161,7 @@ internal sealed class SubnetResource(NeutronOptions options, PortOperations port
                            where ip.SubnetId == row.Id
                            join port in work.Db.GetTable<PortRow>() on ip.PortId equals port.Id
                            select port).Distinct().ToListAsync(work.Cancellation);
-        if (!SubnetRules.IsAutoAddress(row) && users.Any(port => port.DeviceOwner != DhcpNames.DeviceOwner))
+        if (users.Exists(port => port.DeviceOwner != DhcpNames.DeviceOwner && !IpAllocator.FollowsMac(port, row)))
         {
             throw NeutronErrors.Conflict("SubnetInUse", $"Unable to complete operation on subnet {row.Id}: One or more ports have an IP allocation from this subnet.");
         }
