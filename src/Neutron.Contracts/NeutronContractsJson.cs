@@ -14,6 +14,8 @@ namespace SharpStack.Neutron.Contracts;
 [JsonSerializable(typeof(SecurityGroupsAnswer))]
 [JsonSerializable(typeof(DeviceStatusReport))]
 [JsonSerializable(typeof(DeviceStatusAnswer))]
+[JsonSerializable(typeof(TrunkStatusReport))]
+[JsonSerializable(typeof(TrunkStatusAnswer))]
 [JsonSerializable(typeof(TunnelsRequest))]
 [JsonSerializable(typeof(TunnelsAnswer))]
 [JsonSerializable(typeof(TunnelsHint))]

@@ -35,12 +35,35 @@ public sealed record DeviceDetails(
     bool PortSecurityEnabled,
     IReadOnlyList<string> SecurityGroupIds,
     long Revision,
-    DeviceQos? Qos = null);
+    DeviceQos? Qos = null,
+    DeviceTrunk? Trunk = null);
 
 /// <summary>What the QoS policy of a port, or else of its network, says; what it does not say is null.</summary>
 /// <param name="BandwidthLimits">At most one a direction: <c>egress</c> of what the instance sends, <c>ingress</c> of what it gets.</param>
 /// <param name="DscpMark">0 to 56.</param>
 public sealed record DeviceQos(IReadOnlyList<BandwidthLimit> BandwidthLimits, int? DscpMark);
+
+/// <summary>The trunk that a port carries, as its host wires it.</summary>
+/// <param name="Revision">The trunk's <c>revision_number</c>; goes back in the status report.</param>
+/// <param name="Status">What the API shows.</param>
+public sealed record DeviceTrunk(string TrunkId, long Revision, string Status, IReadOnlyList<DeviceSubPort> SubPorts)
+{
+    public const string Down = "DOWN";
+    public const string Build = "BUILD";
+    public const string Active = "ACTIVE";
+    public const string Degraded = "DEGRADED";
+    public const string Error = "ERROR";
+
+    /// <summary>The bridge that the port is plugged into on its host.</summary>
+    [JsonIgnore]
+    public string Bridge => BridgeOf(TrunkId);
+
+    /// <summary>Fourteen characters, as OpenStack's OVS driver names it.</summary>
+    public static string BridgeOf(string trunkId) => $"tbr-{trunkId}"[..14];
+}
+
+/// <param name="SegmentationId">The VLAN that its packets have inside the instance.</param>
+public sealed record DeviceSubPort(string PortId, string MacAddress, int SegmentationId);
 
 /// <param name="Cidr">The subnet's, such as <c>10.0.0.0/24</c>.</param>
 public sealed record DeviceAddress(string IpAddress, string SubnetId, string Cidr, string? GatewayIp);
@@ -87,6 +110,16 @@ public sealed record DeviceSeen(string PortId, long Revision);
 /// <param name="LookAgain">Ports whose binding changed since the revision seen: the report was not taken, ask for them again.</param>
 public sealed record DeviceStatusAnswer(IReadOnlyList<string> LookAgain);
 
+/// <summary>How far the agent is with trunks.</summary>
+public sealed record TrunkStatusReport(string Host, IReadOnlyList<TrunkSeen> Trunks);
+
+/// <param name="Revision">Of the <see cref="DeviceTrunk"/> that was wired.</param>
+/// <param name="Status"><c>BUILD</c>, <c>ACTIVE</c>, or <c>DEGRADED</c> where subports are missing.</param>
+public sealed record TrunkSeen(string TrunkId, long Revision, string Status);
+
+/// <param name="LookAgain">Ports whose trunk changed, or moved, since the revision seen: the report was not taken, ask for them again.</param>
+public sealed record TrunkStatusAnswer(IReadOnlyList<string> LookAgain);
+
 /// <param name="Host">The asking agent's host, which is left out of the answer.</param>
 public sealed record TunnelsRequest(string Host);
 
@@ -127,6 +160,10 @@ public static class OpenVSwitchContracts
     public static readonly BusContract<DeviceStatusReport, DeviceStatusAnswer> ReportDevices =
         new(NeutronTopics.Server, "update_device_list", 1, NeutronContractsJson.Default.DeviceStatusReport, NeutronContractsJson.Default.DeviceStatusAnswer);
 
+    /// <summary>Sets what the API shows of trunks. Repeating it changes nothing.</summary>
+    public static readonly BusContract<TrunkStatusReport, TrunkStatusAnswer> ReportTrunks =
+        new(NeutronTopics.Server, "update_trunk_status", 1, NeutronContractsJson.Default.TrunkStatusReport, NeutronContractsJson.Default.TrunkStatusAnswer);
+
     /// <summary>Asked at the start, on a slow period, and after hints.</summary>
     public static readonly BusContract<TunnelsRequest, TunnelsAnswer> GetTunnels =
         new(NeutronTopics.Server, "tunnel_sync", 1, NeutronContractsJson.Default.TunnelsRequest, NeutronContractsJson.Default.TunnelsAnswer);
@@ -143,7 +180,7 @@ public static class OpenVSwitchContracts
     public static readonly BusContract<NetworkHint, Ack> ForwardingChanged =
         new(NeutronTopics.OpenVSwitchAgent, "update_fdb_entries", 1, NeutronContractsJson.Default.NetworkHint, NeutronContractsJson.Default.Ack);
 
-    /// <summary>Cast to the host that the port is bound to, and to the one that it was bound to before.</summary>
+    /// <summary>Cast to the host that the port is bound to, and to the one that it was bound to before; also when the trunk that the port carries changed.</summary>
     public static readonly BusContract<PortHint, Ack> PortChanged =
         new(NeutronTopics.OpenVSwitchAgent, "port_update", 1, NeutronContractsJson.Default.PortHint, NeutronContractsJson.Default.Ack);
 

@@ -6,7 +6,18 @@ namespace SharpStack.Neutron.Contracts;
 public sealed record ViewQuery(string Host);
 
 /// <summary>The ports of a host's integration bridge.</summary>
-public sealed record SwitchView(string Host, IReadOnlyList<SwitchPortView> Ports);
+public sealed record SwitchView(string Host, IReadOnlyList<SwitchPortView> Ports)
+{
+    /// <summary>The bridges of trunks.</summary>
+    public IReadOnlyList<TrunkBridgeView> Trunks { get; init; } = [];
+}
+
+/// <param name="Name">The bridge.</param>
+/// <param name="PortId">Neutron's port that is plugged into it; null where nothing is.</param>
+/// <param name="SubPorts">What leads out of it by a tag.</param>
+public sealed record TrunkBridgeView(string Name, string? PortId, IReadOnlyList<TrunkSubPortView> SubPorts);
+
+public sealed record TrunkSubPortView(string PortId, int Vlan);
 
 /// <param name="Name">The device.</param>
 /// <param name="PortId">Neutron's port that it is marked as; null for devices that are none.</param>

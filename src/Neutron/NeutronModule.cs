@@ -97,6 +97,7 @@ public sealed class NeutronModule : IServiceModule
         services.AddSingleton<AddressGroupResource>();
         services.AddSingleton<TrunkRules>();
         services.AddSingleton<TrunkResource>();
+        services.AddSingleton<TrunkReports>();
         context.AddWorker<NeutronServer>();
         context.AddApi(new ApiDefinition
         {
@@ -229,7 +230,7 @@ public sealed class NeutronModule : IServiceModule
 }
 
 /// <summary>Serves the agents on the bus, and keeps the reconcilers running.</summary>
-internal sealed class NeutronServer(IMessageBus bus, AgentReports reports, AgentQuestions questions, TunnelQuestions tunnels, DhcpQuestions dhcp, L3Questions l3, DhcpSchedulingReconciler scheduling, L3SchedulingReconciler l3Scheduling, NovaNotifier nova, NeutronLeases leases, NetworkSegmentRangeResource ranges, NeutronStore store) : IWorker
+internal sealed class NeutronServer(IMessageBus bus, AgentReports reports, AgentQuestions questions, TrunkReports trunks, TunnelQuestions tunnels, DhcpQuestions dhcp, L3Questions l3, DhcpSchedulingReconciler scheduling, L3SchedulingReconciler l3Scheduling, NovaNotifier nova, NeutronLeases leases, NetworkSegmentRangeResource ranges, NeutronStore store) : IWorker
 {
     private readonly List<IDisposable> served = [];
 
@@ -243,6 +244,7 @@ internal sealed class NeutronServer(IMessageBus bus, AgentReports reports, Agent
         Serve(OpenVSwitchContracts.GetTunnels, tunnels.GetTunnelsAsync);
         Serve(OpenVSwitchContracts.GetForwarding, tunnels.GetForwardingAsync);
         Serve(OpenVSwitchContracts.ReportDevices, questions.ReportDevicesAsync);
+        Serve(OpenVSwitchContracts.ReportTrunks, trunks.ReportAsync);
         Serve(MetadataContracts.FindInstance, questions.FindInstanceAsync);
         Serve(DhcpContracts.GetNetworks, dhcp.GetNetworksAsync);
         Serve(DhcpContracts.GetPorts, dhcp.GetPortsAsync);

@@ -52,6 +52,18 @@ public sealed class WiringPictureTests
     }
 
     [Fact]
+    public void A_trunks_bridge_stands_between_its_guest_and_the_bridge_of_all()
+    {
+        var inside = Compute.Bridges[2] with { Ports = [.. Compute.Bridges[2].Ports.Where(port => port.Name != "tap1"), new WiredPort("tpi-1", Tag: 2, Peer: "tpt-1"), new WiredPort("spi-2", Tag: 4, Peer: "spt-2")] };
+        var trunk = new WiredBridge("tbr-1", [], [new WiredPort("tap1"), new WiredPort("tpt-1", Peer: "tpi-1"), new WiredPort("spt-2", Tag: 7, Peer: "spi-2")]);
+        var picture = Draw(Compute with { Bridges = [.. Compute.Bridges.Take(2), inside, trunk] });
+        Assert.Equal(2 + 7 + 2, picture.Descendants(Svg + "line").Count());
+        var heights = picture.Descendants(Svg + "text").ToLookup(text => text.Value, text => Number(text, "y"));
+        string[] downwards = ["demo <1>", "tap1", "tbr-1", "spt-2 (7)", "spi-2 (4)", "br-int", "int-br-phys", "phy-br-phys", "br-phys"];
+        Assert.Equal(downwards, downwards.OrderBy(text => heights[text].Single()));
+    }
+
+    [Fact]
     public void A_node_without_a_switch_has_its_links_alone()
     {
         var picture = Draw(new NodeWiring("host", [new WiredLink("vboxnet0", "mgmt", [])], [], []));

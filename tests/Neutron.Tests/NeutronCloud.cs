@@ -180,6 +180,9 @@ internal sealed class FakeAgent
     public Task<DeviceStatusAnswer> DownAsync(string port) =>
         bus.CallAsync(OpenVSwitchContracts.ReportDevices, new DeviceStatusReport(host, [], [new DeviceSeen(port, 0)]), cancellationToken: TestContext.Current.CancellationToken);
 
+    public Task<TrunkStatusAnswer> SayTrunkAsync(string trunk, long revision, string status) =>
+        bus.CallAsync(OpenVSwitchContracts.ReportTrunks, new TrunkStatusReport(host, [new TrunkSeen(trunk, revision, status)]), cancellationToken: TestContext.Current.CancellationToken);
+
     public Task<SecurityGroupsAnswer> GetSecurityGroupsAsync(params string[] ids) =>
         bus.CallAsync(OpenVSwitchContracts.GetSecurityGroups, new SecurityGroupsRequest(host, ids), cancellationToken: TestContext.Current.CancellationToken);
 

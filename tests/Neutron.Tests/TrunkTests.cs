@@ -93,6 +93,95 @@ public sealed class TrunkTests
     }
 
     [Fact]
+    public async Task Subports_are_bound_with_their_trunk_and_released_with_it()
+    {
+        await using var cloud = await StartTrunksAsync();
+        var (first, second) = (await cloud.AddAgentAsync(AgentTypes.OpenVSwitch, "compute1"), await cloud.AddAgentAsync(AgentTypes.OpenVSwitch, "compute2"));
+        var (parent, sub, later) = (await PortAsync(cloud), await PortAsync(cloud), await PortAsync(cloud));
+        var trunk = (await CreateAsync(cloud.Demo, "trunks", $"{{'port_id': '{parent}', 'sub_ports': [{SubPort(sub, 7)}]}}")).Id();
+        await BindAsync("compute1");
+        var details = (await ShowAsync(parent)).GetProperty("binding:vif_details");
+        Assert.Equal(($"tbr-{trunk[..10]}", false), (details.Text("bridge_name"), details.GetProperty("ovs_hybrid_plug").GetBoolean()));
+        Assert.Equal(("compute1", "ovs", "trunk:subport", "br-int"), await BoundAsync(sub));
+        await first.SawAsync("port_update", sub);
+        var seen = Assert.Single((await first.GetDevicesAsync(parent)).Devices).Trunk!;
+        Assert.Equal((trunk, "DOWN", new DeviceSubPort(sub, (await ShowAsync(sub)).Text("mac_address"), 7)), (seen.TrunkId, seen.Status, Assert.Single(seen.SubPorts)));
+
+        // The agent says how far it is; of what it has not seen yet it is told to look again.
+        Assert.Empty((await first.SayTrunkAsync(trunk, seen.Revision, "BUILD")).LookAgain);
+        Assert.Equal("BUILD", await StatusAsync());
+        Assert.Empty((await first.SayTrunkAsync(trunk, seen.Revision, "ACTIVE")).LookAgain);
+        Assert.Equal("ACTIVE", await StatusAsync());
+        first.Hints.Clear();
+        (await cloud.Demo.PutAsync($"/v2.0/trunks/{trunk}/add_subports", Json($"{{'sub_ports': [{SubPort(later, 8)}]}}"))).Expect(200);
+        Assert.Equal(("compute1", "ovs", "trunk:subport", "br-int"), await BoundAsync(later));
+        await first.SawAsync("port_update", parent);
+        Assert.Equal([parent], (await first.SayTrunkAsync(trunk, seen.Revision + 1, "ACTIVE")).LookAgain);
+        Assert.Equal("DOWN", await StatusAsync());
+        await SayActiveAsync(first);
+
+        // It moves: the one that it left has no say any more.
+        await BindAsync("compute2");
+        Assert.Equal(("compute2", "DOWN"), ((await BoundAsync(sub)).Host, await StatusAsync()));
+        await first.SawAsync("port_update", sub);
+        await SayActiveAsync(second);
+        Assert.Equal([parent], (await first.SayTrunkAsync(trunk, (await RevisionAsync()), "DEGRADED")).LookAgain);
+        Assert.Equal("ACTIVE", await StatusAsync());
+
+        (await cloud.Demo.PutAsync($"/v2.0/trunks/{trunk}/remove_subports", Json($"{{'sub_ports': [{{'port_id': '{later}'}}]}}"))).Expect(200);
+        Assert.Equal(("", "unbound", "", ""), await BoundAsync(later));
+        await BindAsync("");
+        Assert.Equal(("", "unbound", "trunk:subport", ""), await BoundAsync(sub));
+        Assert.Equal("DOWN", await StatusAsync());
+        (await cloud.Demo.DeleteAsync($"/v2.0/trunks/{trunk}")).Expect(204);
+        Assert.Equal("", (await BoundAsync(sub)).Owner);
+
+        async Task BindAsync(string host) => (await cloud.Admin.PutAsync($"/v2.0/ports/{parent}", Json($"{{'port': {{'binding:host_id': '{host}'}}}}"))).Expect(200);
+
+        async Task<JsonElement> ShowAsync(string port) => (await cloud.Admin.GetAsync($"/v2.0/ports/{port}")).Expect(200).Json.GetProperty("port");
+
+        async Task<(string Host, string Type, string Owner, string Bridge)> BoundAsync(string id) =>
+            await ShowAsync(id) is var port && port.GetProperty("binding:vif_details").TryGetProperty("bridge_name", out var bridge)
+                ? (port.Text("binding:host_id"), port.Text("binding:vif_type"), port.Text("device_owner"), bridge.GetString()!)
+                : (port.Text("binding:host_id"), port.Text("binding:vif_type"), port.Text("device_owner"), "");
+
+        async Task<string> StatusAsync() => (await cloud.Demo.GetAsync($"/v2.0/trunks/{trunk}")).Expect(200).Json.GetProperty("trunk").Text("status");
+
+        async Task<int> RevisionAsync() => (await cloud.Demo.GetAsync($"/v2.0/trunks/{trunk}")).Expect(200).Json.GetProperty("trunk").GetProperty("revision_number").GetInt32();
+
+        async Task SayActiveAsync(FakeAgent agent)
+        {
+            Assert.Empty((await agent.SayTrunkAsync(trunk, Assert.Single((await agent.GetDevicesAsync(parent)).Devices).Trunk!.Revision, "ACTIVE")).LookAgain);
+            Assert.Equal("ACTIVE", await StatusAsync());
+        }
+    }
+
+    [Fact]
+    public async Task A_trunk_with_a_subport_that_cannot_be_bound_is_in_error_until_it_can()
+    {
+        await using var cloud = await StartTrunksAsync();
+        var agent = await cloud.AddAgentAsync(AgentTypes.OpenVSwitch, "compute1");
+        var other = (await cloud.CreateNetworkAsync(cloud.Admin, "{'provider:network_type': 'flat', 'provider:physical_network': 'other', 'shared': true}")).Id();
+        var (parent, sub, later) = (await PortAsync(cloud), (await CreateAsync(cloud.Demo, "ports", $"{{'network_id': '{other}'}}")).Id(), await PortAsync(cloud));
+        var trunk = (await CreateAsync(cloud.Demo, "trunks", $"{{'port_id': '{parent}', 'sub_ports': [{SubPort(sub, 7)}]}}")).Id();
+        (await cloud.Admin.PutAsync($"/v2.0/ports/{parent}", Json("{'port': {'binding:host_id': 'compute1'}}"))).Expect(200);
+        await agent.SayTrunkAsync(trunk, await RevisionAsync(), "ACTIVE");
+        Assert.Equal("ERROR", await StatusAsync());
+        await RefusedAsync(cloud.Demo.PutAsync($"/v2.0/trunks/{trunk}/add_subports", Json($"{{'sub_ports': [{SubPort(later, 8)}]}}")), 409, "TrunkInErrorState");
+
+        // An agent that comes back with the physical network has its ports bound, and this trunk with them.
+        agent.Hints.Clear();
+        await cloud.AddAgentAsync(AgentTypes.OpenVSwitch, "compute1", "{'bridge_mappings': {'physnet': 'br-phys', 'other': 'br-other'}, 'datapath_type': 'netdev'}");
+        await agent.SawAsync("port_update", parent);
+        await agent.SayTrunkAsync(trunk, await RevisionAsync(), "ACTIVE");
+        Assert.Equal("ACTIVE", await StatusAsync());
+
+        async Task<string> StatusAsync() => (await cloud.Demo.GetAsync($"/v2.0/trunks/{trunk}")).Expect(200).Json.GetProperty("trunk").Text("status");
+
+        async Task<long> RevisionAsync() => Assert.Single((await agent.GetDevicesAsync(parent)).Devices).Trunk!.Revision;
+    }
+
+    [Fact]
     public async Task Answers_have_the_shapes_of_openstacks_samples()
     {
         await using var cloud = await StartTrunksAsync();

@@ -152,12 +152,16 @@ public static class WiringPicture
         private static void Line(StringBuilder picture, (double X, double Y) from, (double X, double Y) to, string colour, double width) =>
             picture.Append(CultureInfo.InvariantCulture, $"<line x1=\"{from.X:0.#}\" y1=\"{from.Y:0.#}\" x2=\"{to.X:0.#}\" y2=\"{to.Y:0.#}\" stroke=\"{colour}\" stroke-width=\"{width}\"/>\n");
 
-        /// <summary>The bridges by the number of patches between them and the first of the picture, which is the one with the most ports of places.</summary>
+        /// <summary>
+        /// The bridges by the number of patches between them and the first of the picture, which is the one with the most ports of places. Bridges of trunks, which are a guest's each,
+        /// stand between the guests and that one.
+        /// </summary>
         private List<List<WiredBridge>> Layers(IReadOnlyList<WiredBridge> bridges)
         {
             var devices = node.Places.SelectMany(place => place.Lines).Select(line => line.Device).ToHashSet();
             var layers = new List<List<WiredBridge>>();
-            var left = bridges.OrderBy(bridge => bridge.Name, StringComparer.Ordinal).ToList();
+            var trunks = bridges.Where(bridge => bridge.Name.StartsWith("tbr-", StringComparison.Ordinal)).OrderBy(bridge => bridge.Name, StringComparer.Ordinal).ToList();
+            var left = bridges.Except(trunks).OrderBy(bridge => bridge.Name, StringComparer.Ordinal).ToList();
             while (left.Count > 0)
             {
                 // What no patch leads to (the bridge of an underlay) is below all others.
@@ -171,6 +175,11 @@ public static class WiringPicture
 
                 layers.Add(next);
                 left.RemoveAll(next.Contains);
+            }
+
+            if (trunks.Count > 0)
+            {
+                layers.Insert(0, trunks);
             }
 
             return layers;

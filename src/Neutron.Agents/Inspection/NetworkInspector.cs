@@ -81,7 +81,7 @@ public static class NetworkInspector
         .Select(name => name[prefix.Length..]).Where(id => Guid.TryParseExact(id, "D", out _)).ToHashSet(StringComparer.Ordinal);
 
     internal static SwitchView ViewOf(VSwitch vswitch, string bridge, string host) =>
-        new(host, [.. vswitch.Ports(bridge).Select(port => new SwitchPortView(port.Name, port.ExternalIds.GetValueOrDefault("iface-id"), port.Error))]);
+        new(host, [.. vswitch.Ports(bridge).Select(port => new SwitchPortView(port.Name, port.ExternalIds.GetValueOrDefault(HostWiring.InterfaceId), port.Error))]) { Trunks = TrunkBridges.View(vswitch) };
 
     internal static DhcpView ViewOf(DhcpSettings settings)
     {

@@ -35,6 +35,9 @@ internal enum WorkKind
 
     /// <summary>A network whose ports on other hosts changed.</summary>
     Forwarding,
+
+    /// <summary>The bridges of trunks.</summary>
+    Trunks,
 }
 
 internal readonly record struct WorkItem(WorkKind Kind, string Id)
@@ -43,10 +46,13 @@ internal readonly record struct WorkItem(WorkKind Kind, string Id)
 
     public static readonly WorkItem Tunnels = new(WorkKind.Tunnels, "");
 
+    public static readonly WorkItem Trunks = new(WorkKind.Trunks, "");
+
     public override string ToString() => Kind switch
     {
         WorkKind.Host => "the host",
         WorkKind.Tunnels => "the tunnels",
+        WorkKind.Trunks => "the trunks",
         _ => $"{Kind} {Id}",
     };
 }
@@ -57,18 +63,20 @@ internal readonly record struct WorkItem(WorkKind Kind, string Id)
 /// </summary>
 internal sealed partial class HostWiring(AgentSettings settings, VSwitch vswitch, OpenFlowController controller, IMessageBus bus, ILogger log)
 {
-    private const string InterfaceId = "iface-id";
+    public const string InterfaceId = "iface-id";
 
     private static readonly string[] Protocols = ["OpenFlow10", "OpenFlow13", "OpenFlow14"];
     private static readonly FlowFilter OwnFlows = new(FlowTables.Cookie, ulong.MaxValue);
 
     private readonly TunnelMesh? tunnels = settings.Tunnels is { } served ? new(settings, served, vswitch, bus, log) : null;
+    private readonly TrunkBridges trunks = new(settings.IntegrationBridge, vswitch);
     private readonly LocalVlans vlans = new();
     private readonly ConjunctionIds conjunctions = new();
     private readonly ConcurrentDictionary<string, int> tags = new(StringComparer.Ordinal);
     private readonly Dictionary<string, (OpenFlowSwitch Switch, IReadOnlyCollection<Flow> Flows)> installed = new(StringComparer.Ordinal);
     private readonly Dictionary<string, PortFlows> portFlows = new(StringComparer.Ordinal);
     private readonly Dictionary<string, (long Revision, bool Up)> reported = new(StringComparer.Ordinal);
+    private readonly Dictionary<string, TrunkSeen> reportedTrunks = new(StringComparer.Ordinal);
     private Dictionary<string, DeviceDetails> devices = new(StringComparer.Ordinal);
     private HashSet<string> unknown = new(StringComparer.Ordinal);
     private Dictionary<string, SecurityGroupDetails> groups = new(StringComparer.Ordinal);
@@ -126,6 +134,8 @@ internal sealed partial class HostWiring(AgentSettings settings, VSwitch vswitch
                 break;
             case WorkKind.Forwarding when loaded && tunnels is not null && tunnels.Knows(item.Id):
                 tunnels.Forget(item.Id);
+                break;
+            case WorkKind.Trunks when loaded:
                 break;
             default:
                 // Nothing on this host is concerned, or the first look at everything is still to come.
@@ -201,6 +211,7 @@ internal sealed partial class HostWiring(AgentSettings settings, VSwitch vswitch
         }
 
         devices = all;
+        reportedTrunks.Clear();
         unknown = BridgePorts().Select(port => port.ExternalIds[InterfaceId]).Where(id => !all.ContainsKey(id)).ToHashSet(StringComparer.Ordinal);
         groups = known?.Groups.ToDictionary(group => group.Id, StringComparer.Ordinal) ?? new(StringComparer.Ordinal);
         members = known is null ? new(StringComparer.Ordinal) : new(known.Members, StringComparer.Ordinal);
@@ -259,6 +270,7 @@ internal sealed partial class HostWiring(AgentSettings settings, VSwitch vswitch
 
     private async Task ApplyAsync(bool verify, CancellationToken cancellationToken)
     {
+        var plugged = await EnsureTrunksAsync(verify, cancellationToken);
         var ports = BridgePorts().ToList();
         var up = new Dictionary<string, WiredPort>(StringComparer.Ordinal);
         var waiting = new HashSet<string>(StringComparer.Ordinal);
@@ -285,7 +297,7 @@ internal sealed partial class HostWiring(AgentSettings settings, VSwitch vswitch
             await ApplyFlowsAsync(bridge, [.. flows], verify, cancellationToken);
         }
 
-        Remember(up.Values, dead);
+        Remember(up.Values, dead, plugged);
         await ChangeAsync(
             changes =>
             {
@@ -305,6 +317,22 @@ internal sealed partial class HostWiring(AgentSettings settings, VSwitch vswitch
             cancellationToken);
         wired = up.Count;
         await ReportAsync(up, waiting, cancellationToken);
+        await ReportTrunksAsync(
+            [.. from trunk in plugged
+                let status = trunks.StatusOf(trunk, devices, unknown)
+                where status is not null && status != trunk.Trunk.Status
+                select trunk.Seen(status)],
+            cancellationToken);
+    }
+
+    /// <summary>Patch ports for all that is on the trunks of this host.</summary>
+    private async Task<IReadOnlyList<WiredTrunk>> EnsureTrunksAsync(bool isComplete, CancellationToken cancellationToken)
+    {
+        trunks.FindStrays(devices, unknown, isComplete);
+        var plugged = trunks.Plugged(devices);
+        await ReportTrunksAsync([.. plugged.Where(trunks.IsNew).Select(trunk => trunk.Seen(DeviceTrunk.Build))], cancellationToken);
+        await ChangeAsync(changes => trunks.Ensure(changes, devices), cancellationToken);
+        return plugged;
     }
 
     /// <summary>Which ports are to be wired, which cannot be yet, and which must be cut off.</summary>
@@ -515,7 +543,7 @@ internal sealed partial class HostWiring(AgentSettings settings, VSwitch vswitch
         }
     }
 
-    private void Remember(IEnumerable<WiredPort> up, IEnumerable<BridgePort> dead)
+    private void Remember(IEnumerable<WiredPort> up, IEnumerable<BridgePort> dead, IEnumerable<WiredTrunk> plugged)
     {
         tags.Clear();
         foreach (var port in up)
@@ -526,6 +554,11 @@ internal sealed partial class HostWiring(AgentSettings settings, VSwitch vswitch
         foreach (var port in dead)
         {
             tags[port.Name] = LocalVlans.Dead;
+        }
+
+        foreach (var link in plugged.SelectMany(trunk => trunk.Links).Where(link => link.Vlan > 0))
+        {
+            tags[link.TrunkPort] = link.Vlan;
         }
     }
 
@@ -566,6 +599,27 @@ internal sealed partial class HostWiring(AgentSettings settings, VSwitch vswitch
         }
     }
 
+    private async Task ReportTrunksAsync(IReadOnlyList<TrunkSeen> seen, CancellationToken cancellationToken)
+    {
+        var news = seen.Where(trunk => reportedTrunks.GetValueOrDefault(trunk.TrunkId) != trunk).ToList();
+        if (news.Count == 0)
+        {
+            return;
+        }
+
+        var answer = await bus.CallAsync(OpenVSwitchContracts.ReportTrunks, new TrunkStatusReport(settings.Host, news), cancellationToken: cancellationToken);
+        foreach (var trunk in news)
+        {
+            reportedTrunks[trunk.TrunkId] = trunk;
+            LogTrunk(trunk.TrunkId, trunk.Status);
+        }
+
+        foreach (var id in answer.LookAgain)
+        {
+            LookAgain?.Invoke(id);
+        }
+    }
+
     private bool WasReported(DeviceDetails device, bool up) => reported.TryGetValue(device.PortId, out var last) && last == (device.Revision, up);
 
     [LoggerMessage(EventId = 6101, Level = LogLevel.Error, Message = "Physical network {Network} is mapped to bridge {Bridge}, which does not exist: create it (ovs-vsctl add-br {Bridge}) and put the network's interface on it")]
@@ -582,6 +636,9 @@ internal sealed partial class HostWiring(AgentSettings settings, VSwitch vswitch
 
     [LoggerMessage(EventId = 6105, Level = LogLevel.Information, Message = "Reported {Up} ports up, {Down} down")]
     private partial void LogReported(int up, int down);
+
+    [LoggerMessage(EventId = 6106, Level = LogLevel.Information, Message = "Reported trunk {Trunk} {Status}")]
+    private partial void LogTrunk(string trunk, string status);
 
     private static class AgentMetrics
     {

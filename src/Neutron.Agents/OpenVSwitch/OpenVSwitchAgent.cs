@@ -191,7 +191,7 @@ internal sealed partial class OpenVSwitchAgent : IWorker, IAsyncDisposable
                 case Tables.Interface when Differs(change, "ofport", "external_ids", "type", "options"):
                     foreach (var row in new[] { change.Before, change.After }.OfType<OvsdbRow>())
                     {
-                        if (row.Map("external_ids").TryGetValue("iface-id", out var port))
+                        if (row.Map("external_ids").TryGetValue(HostWiring.InterfaceId, out var port))
                         {
                             reconciler!.Enqueue(new(WorkKind.Port, port));
                         }
@@ -208,6 +208,9 @@ internal sealed partial class OpenVSwitchAgent : IWorker, IAsyncDisposable
                     break;
                 case Tables.Port when change.After is { } row && !wiring!.HasWantedTag(row.Name, (int?)row.Number("tag")):
                     reconciler!.Enqueue(WorkItem.Host);
+                    break;
+                case Tables.Bridge when TrunkBridges.IsTrunkBridge(change.Row.Name) && (change.Before is null || change.After is null):
+                    reconciler!.Enqueue(WorkItem.Trunks);
                     break;
                 case Tables.Bridge when Differs(change, "controller", "fail_mode", "datapath_type", "protocols") && IsOurs(change.Row.Name):
                     reconciler!.Enqueue(WorkItem.Host);

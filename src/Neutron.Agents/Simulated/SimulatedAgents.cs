@@ -104,7 +104,7 @@ internal sealed class SimulatedAgents : IAsyncDisposable
     private async Task<IReadOnlyCollection<string>> ListPortsAsync(CancellationToken cancellationToken)
     {
         var all = await bus.CallAsync(OpenVSwitchContracts.GetDevices, new DevicesRequest(host, null), cancellationToken: cancellationToken);
-        return [.. all.Devices.Where(device => device.Status != "ACTIVE").Select(device => device.PortId)];
+        return [.. all.Devices.Where(device => device.Status != "ACTIVE" || device.Trunk is { Status: not DeviceTrunk.Active }).Select(device => device.PortId)];
     }
 
     private async Task<ReconcileResult> WireAsync(string portId, CancellationToken cancellationToken)
@@ -117,6 +117,11 @@ internal sealed class SimulatedAgents : IAsyncDisposable
 
         var report = new DeviceStatusReport(host, [new DeviceSeen(device.PortId, device.Revision)], []);
         var taken = await bus.CallAsync(OpenVSwitchContracts.ReportDevices, report, cancellationToken: cancellationToken);
+        if (device.Trunk is { } trunk)
+        {
+            taken = new([.. taken.LookAgain, .. (await bus.CallAsync(OpenVSwitchContracts.ReportTrunks, new TrunkStatusReport(host, [new TrunkSeen(trunk.TrunkId, trunk.Revision, DeviceTrunk.Active)]), cancellationToken: cancellationToken)).LookAgain]);
+        }
+
         return taken.LookAgain.Count > 0 ? ReconcileResult.After(TimeSpan.FromMilliseconds(100)) : ReconcileResult.Done;
     }
 

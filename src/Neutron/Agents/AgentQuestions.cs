@@ -11,6 +11,7 @@ using SharpStack.Neutron.Qos;
 using SharpStack.Neutron.Routers;
 using SharpStack.Neutron.SecurityGroups;
 using SharpStack.Neutron.Storage;
+using SharpStack.Neutron.Trunks;
 
 namespace SharpStack.Neutron.Agents;
 
@@ -130,6 +131,8 @@ internal sealed class AgentQuestions(NeutronStore store, PortOperations operatio
 
         var rules = await QosAttachments.RulesAsync(db, rows.Where(row => networks.ContainsKey(row.NetworkId)).Select(row => QosAttachments.EffectiveOf(row, networks[row.NetworkId])), cancellationToken);
 
+        var trunks = await TrunkDetails.LoadAsync(db, ids, cancellationToken);
+
         // What was deleted between two of these queries is left out; its hint is on the way.
         return [.. from row in rows
                    where networks.ContainsKey(row.NetworkId)
@@ -153,7 +156,8 @@ internal sealed class AgentQuestions(NeutronStore store, PortOperations operatio
                        row.PortSecurityEnabled,
                        [.. groups[row.Id]],
                        row.Revision,
-                       QosAttachments.DeviceOf(rules[QosAttachments.EffectiveOf(row, networks[row.NetworkId]) ?? ""]))];
+                       QosAttachments.DeviceOf(rules[QosAttachments.EffectiveOf(row, networks[row.NetworkId]) ?? ""]),
+                       trunks.GetValueOrDefault(row.Id)?.ToDevice())];
     }
 
     /// <summary>The addresses of the address groups that rules name.</summary>

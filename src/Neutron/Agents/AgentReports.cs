@@ -5,6 +5,7 @@ using SharpStack.Neutron.Contracts;
 using SharpStack.Neutron.Ports;
 using SharpStack.Neutron.Routers;
 using SharpStack.Neutron.Storage;
+using SharpStack.Neutron.Trunks;
 
 namespace SharpStack.Neutron.Agents;
 
@@ -70,6 +71,7 @@ internal sealed class AgentReports(NeutronStore store, AgentDirectory directory,
             if (PortOperations.IsBound(port))
             {
                 await ports.TouchAsync(work, port);
+                await TrunkBindings.ReviewAsync(work, ports, port);
             }
         }
     }

@@ -14,8 +14,9 @@ internal interface IMechanismDriver
 
     /// <summary>Tries to bind a port on a host to a segment.</summary>
     /// <param name="agents">The live agents of that host.</param>
+    /// <param name="trunkId">The trunk that the port carries; null for none.</param>
     /// <returns>Null where this driver cannot.</returns>
-    PortBinding? TryBind(PortRow port, Segment segment, IReadOnlyList<Agent> agents);
+    PortBinding? TryBind(PortRow port, Segment segment, IReadOnlyList<Agent> agents, string? trunkId);
 
     /// <summary>A port's status, host or addresses changed, or it goes; called within the transaction.</summary>
     void PortChanged(Work work, PortRow port, string previousStatus)

@@ -12,7 +12,7 @@ internal sealed class L2PopulationMechanismDriver : IMechanismDriver
 
     public string Name => DriverName;
 
-    public PortBinding? TryBind(PortRow port, Segment segment, IReadOnlyList<Agent> agents) => null;
+    public PortBinding? TryBind(PortRow port, Segment segment, IReadOnlyList<Agent> agents, string? trunkId) => null;
 
     public void PortChanged(Work work, PortRow port, string previousStatus)
     {

@@ -12,7 +12,7 @@ internal sealed class OpenVSwitchMechanismDriver : IMechanismDriver
 
     public string Name => DriverName;
 
-    public PortBinding? TryBind(PortRow port, Segment segment, IReadOnlyList<Agent> agents)
+    public PortBinding? TryBind(PortRow port, Segment segment, IReadOnlyList<Agent> agents, string? trunkId)
     {
         if (port.VnicType != "normal")
         {
@@ -27,7 +27,7 @@ internal sealed class OpenVSwitchMechanismDriver : IMechanismDriver
             json.WriteBoolean("port_filter", true);
             json.WriteBoolean("ovs_hybrid_plug", false);
             json.WriteString("datapath_type", agent.Text("datapath_type") ?? "system");
-            json.WriteString("bridge_name", agent.Text("integration_bridge") ?? "br-int");
+            json.WriteString("bridge_name", trunkId is not null ? DeviceTrunk.BridgeOf(trunkId) : agent.Text("integration_bridge") ?? "br-int");
             json.WriteStartObject("bound_drivers");
             json.WriteString("0", Name);
             json.WriteEndObject();

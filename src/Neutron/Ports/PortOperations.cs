@@ -9,6 +9,7 @@ using SharpStack.Neutron.Ipam;
 using SharpStack.Neutron.Ml2;
 using SharpStack.Neutron.Storage;
 using SharpStack.Neutron.Subnets;
+using SharpStack.Neutron.Trunks;
 
 namespace SharpStack.Neutron.Ports;
 
@@ -34,31 +35,19 @@ internal sealed class PortOperations(NeutronOptions options, AgentDirectory agen
     /// <summary>Tries to bind a port to its host and says what is still to be done before it is ACTIVE. The row is still to be written.</summary>
     public async Task BindAsync(Work work, PortRow port)
     {
-        await work.Db.GetTable<ProvisioningBlockRow>().Where(block => block.PortId == port.Id).DeleteAsync(work.Cancellation);
-        if (port.Host.Length == 0)
-        {
-            (port.VifType, port.VifDetails, port.BoundSegmentId) = (Unbound, "{}", null);
-            await SetStatusAsync(work, port, Down);
-            return;
-        }
-
-        var (binding, segmentId) = await TryBindAsync(work, port);
-        (port.VifType, port.VifDetails, port.BoundSegmentId) = binding is null ? (BindingFailed, "{}", null) : (binding.VifType, binding.VifDetails, segmentId);
-        await SetStatusAsync(work, port, Down);
-        if (binding is not null)
-        {
-            await BlockAsync(work, port);
-        }
+        await RebindAsync(work, port);
+        await TrunkBindings.FollowAsync(work, this, port);
     }
 
     /// <summary>How the port would be plugged on its host, and to which segment; null where no mechanism driver can.</summary>
     public async Task<(PortBinding? Binding, string? SegmentId)> TryBindAsync(Work work, PortRow port)
     {
         var there = await agents.OnHostAsync(work.Db, port.Host, work.Cancellation);
+        var trunkId = await work.Db.GetTable<TrunkRow>().Where(trunk => trunk.PortId == port.Id).Select(trunk => trunk.Id).FirstOrDefaultAsync(work.Cancellation);
         foreach (var row in await work.Db.GetTable<SegmentRow>().Where(row => row.NetworkId == port.NetworkId).OrderBy(row => row.SegmentIndex).ToListAsync(work.Cancellation))
         {
             var segment = new Segment(row.NetworkType, row.PhysicalNetwork, row.SegmentationId);
-            if (drivers.Select(driver => driver.TryBind(port, segment, there)).FirstOrDefault(found => found is not null) is { } binding)
+            if (drivers.Select(driver => driver.TryBind(port, segment, there, trunkId)).FirstOrDefault(found => found is not null) is { } binding)
             {
                 return (binding, row.Id);
             }
@@ -180,6 +169,25 @@ internal sealed class PortOperations(NeutronOptions options, AgentDirectory agen
     /// <summary>Whether Nova is to hear of it.</summary>
     public static bool IsOfServer(PortRow port) =>
         port.DeviceOwner.StartsWith("compute:", StringComparison.Ordinal) && Checks.IsUuid(port.DeviceId);
+
+    private async Task RebindAsync(Work work, PortRow port)
+    {
+        await work.Db.GetTable<ProvisioningBlockRow>().Where(block => block.PortId == port.Id).DeleteAsync(work.Cancellation);
+        if (port.Host.Length == 0)
+        {
+            (port.VifType, port.VifDetails, port.BoundSegmentId) = (Unbound, "{}", null);
+            await SetStatusAsync(work, port, Down);
+            return;
+        }
+
+        var (binding, segmentId) = await TryBindAsync(work, port);
+        (port.VifType, port.VifDetails, port.BoundSegmentId) = binding is null ? (BindingFailed, "{}", null) : (binding.VifType, binding.VifDetails, segmentId);
+        await SetStatusAsync(work, port, Down);
+        if (binding is not null)
+        {
+            await BlockAsync(work, port);
+        }
+    }
 
     /// <summary>Sets the status and leaves Nova the event that goes with the change.</summary>
     private async Task SetStatusAsync(Work work, PortRow port, string status)

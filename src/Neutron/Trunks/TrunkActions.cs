@@ -14,7 +14,7 @@ internal sealed class TrunkActions(NeutronStore store, ResourceRoutes<TrunkRow, 
     {
         routes.Get("/v2.0/trunks/{id}/get_subports", ListAsync).Policy("get_subports");
         routes.Put("/v2.0/trunks/{id}/add_subports", context => ChangeAsync(context, resource.AddAsync)).Policy("add_subports");
-        routes.Put("/v2.0/trunks/{id}/remove_subports", context => ChangeAsync(context, static (work, _, row, wishes) => TrunkResource.RemoveAsync(work, row, wishes))).Policy("remove_subports");
+        routes.Put("/v2.0/trunks/{id}/remove_subports", context => ChangeAsync(context, (work, _, row, wishes) => resource.RemoveAsync(work, row, wishes))).Policy("remove_subports");
     }
 
     private async Task ListAsync(ApiContext context)

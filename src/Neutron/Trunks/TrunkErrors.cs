@@ -26,5 +26,8 @@ internal static class TrunkErrors
 
     public static CloudException InUse(string id) => NeutronErrors.Conflict("TrunkInUse", $"Trunk {id} is currently in use.");
 
+    public static CloudException InErrorState(string id) =>
+        NeutronErrors.Conflict("TrunkInErrorState", $"Trunk {id} is in error state. Attempt to resolve the error condition before proceeding.");
+
     public static CloudException Disabled(string id) => NeutronErrors.Conflict("TrunkDisabled", $"Trunk {id} is currently disabled.");
 }

@@ -4,6 +4,8 @@ using LinqToDB.Async;
 using LinqToDB.Data;
 using SharpStack.Foundation;
 using SharpStack.Neutron.Api;
+using SharpStack.Neutron.Contracts;
+using SharpStack.Neutron.Ports;
 using SharpStack.Neutron.Storage;
 using TrunkAttributes = SharpStack.Neutron.Api.Attributes<SharpStack.Neutron.Trunks.TrunkRow, SharpStack.Neutron.Trunks.TrunkView>;
 
@@ -11,11 +13,9 @@ namespace SharpStack.Neutron.Trunks;
 
 internal sealed record TrunkView(TrunkRow Row, IReadOnlyList<SubPortRow> SubPorts, IReadOnlyList<string> Tags) : IResourceView<TrunkRow>;
 
-/// <summary><c>/v2.0/trunks</c>. No agent of this cloud tags packets for subports: a trunk stays DOWN.</summary>
-internal sealed class TrunkResource(TrunkRules rules) : IResource<TrunkRow, TrunkView>
+/// <summary><c>/v2.0/trunks</c>.</summary>
+internal sealed class TrunkResource(TrunkRules rules, PortOperations operations) : IResource<TrunkRow, TrunkView>
 {
-    private const string Down = "DOWN";
-
     public string Singular => "trunk";
 
     public string Plural => "trunks";
@@ -57,7 +57,7 @@ internal sealed class TrunkResource(TrunkRules rules) : IResource<TrunkRow, Trun
             Description = body.Text("description"),
             AdminStateUp = body.Flag("admin_state_up", true),
             PortId = parent.Id,
-            Status = Down,
+            Status = DeviceTrunk.Down,
             Revision = 1,
         });
         await work.Db.InsertAsync(row, token: work.Cancellation);
@@ -83,6 +83,7 @@ internal sealed class TrunkResource(TrunkRules rules) : IResource<TrunkRow, Trun
         }
 
         await work.Db.GetTable<TrunkRow>().Where(row => row.Id == view.Row.Id).DeleteAsync(work.Cancellation);
+        await TrunkBindings.ReleaseAsync(work, operations, [.. view.SubPorts.Select(sub => sub.PortId)]);
     }
 
     public CloudException NotFound(string id) => TrunkErrors.NotFound(id);
@@ -98,12 +99,17 @@ internal sealed class TrunkResource(TrunkRules rules) : IResource<TrunkRow, Trun
             throw TrunkErrors.DuplicateSubPort(twice);
         }
 
+        if (trunk.Status == DeviceTrunk.Error)
+        {
+            throw TrunkErrors.InErrorState(trunk.Id);
+        }
+
         await InsertAsync(work, added);
-        await TouchAsync(work, trunk);
+        await TrunkBindings.ChangedAsync(work, operations, trunk);
     }
 
     /// <summary>Takes ports off a trunk, all of which must be on it.</summary>
-    public static async Task RemoveAsync(Work work, TrunkRow trunk, IReadOnlyList<SubPortWish> wishes)
+    public async Task RemoveAsync(Work work, TrunkRow trunk, IReadOnlyList<SubPortWish> wishes)
     {
         RefuseDisabled(trunk);
         foreach (var wish in wishes)
@@ -114,7 +120,8 @@ internal sealed class TrunkResource(TrunkRules rules) : IResource<TrunkRow, Trun
             }
         }
 
-        await TouchAsync(work, trunk);
+        await TrunkBindings.ReleaseAsync(work, operations, [.. wishes.Select(wish => wish.PortId)]);
+        await TrunkBindings.ChangedAsync(work, operations, trunk);
     }
 
     public static void WriteSubPorts(Utf8JsonWriter json, IEnumerable<SubPortRow> rows, IReadOnlyDictionary<string, string>? macs = null)
@@ -156,12 +163,5 @@ internal sealed class TrunkResource(TrunkRules rules) : IResource<TrunkRow, Trun
         {
             await work.Db.InsertAsync(row, token: work.Cancellation);
         }
-    }
-
-    private static async Task TouchAsync(Work work, TrunkRow trunk)
-    {
-        trunk.Status = Down;
-        work.Bump(trunk);
-        await work.Db.UpdateAsync(trunk, token: work.Cancellation);
     }
 }

@@ -13,6 +13,11 @@ namespace SharpStack.Nova.Compute.Interfaces;
 /// <param name="networkNamespace">Where the switch and the hypervisor run; null for this process's own network.</param>
 internal sealed class OvsVifPlugger(string endpoint, TimeProvider time, string? networkNamespace = null) : IVifPlugger
 {
+    private const string IntegrationBridge = "br-int";
+
+    /// <summary>Bridges of trunks, a port's own: made and deleted with its device.</summary>
+    private const string TrunkBridgePrefix = "tbr-";
+
     /// <summary>How long to wait for Open vSwitch before a step gives up and is tried again later.</summary>
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(30);
 
@@ -54,7 +59,12 @@ internal sealed class OvsVifPlugger(string endpoint, TimeProvider time, string? 
             {
                 foreach (var port in instance.Ports)
                 {
-                    changes.EnsurePort(port.Bridge ?? "br-int", port.DeviceName, new PortSettings
+                    if (port.Bridge?.StartsWith(TrunkBridgePrefix, StringComparison.Ordinal) == true)
+                    {
+                        changes.EnsureBridge(port.Bridge, new BridgeSettings { DatapathType = DatapathOf(port) });
+                    }
+
+                    changes.EnsurePort(BridgeOf(port), port.DeviceName, new PortSettings
                     {
                         ExternalIds = new Dictionary<string, string>
                         {
@@ -85,6 +95,10 @@ internal sealed class OvsVifPlugger(string endpoint, TimeProvider time, string? 
                     if (vswitch.FindPort(device) is not { } port || port.ExternalIds.GetValueOrDefault("vm-uuid", id) == id)
                     {
                         changes.DeletePort(device);
+                        if (vswitch.BridgeOf(device) is { } bridge && bridge.StartsWith(TrunkBridgePrefix, StringComparison.Ordinal))
+                        {
+                            changes.DeleteBridge(bridge);
+                        }
                     }
                 }
             },
@@ -95,13 +109,18 @@ internal sealed class OvsVifPlugger(string endpoint, TimeProvider time, string? 
         }
     }
 
-    public bool NeedsChecksums(PortSpec port) => vswitch.FindBridge(port.Bridge ?? "br-int") is { DatapathType: "netdev" };
+    public bool NeedsChecksums(PortSpec port) => vswitch.FindBridge(BridgeOf(port)) is { DatapathType: "netdev" };
 
     public async ValueTask DisposeAsync()
     {
         await vswitch.DisposeAsync();
         links.Dispose();
     }
+
+    private static string BridgeOf(PortSpec port) => port.Bridge ?? IntegrationBridge;
+
+    /// <summary>That of the agent's own bridges, as Neutron says, since a patch port leads between bridges of one datapath only.</summary>
+    private static string DatapathOf(PortSpec port) => port.VifDetails.GetValueOrDefault("datapath_type", "system");
 
     private async Task ChangeAsync(Action<VSwitchChanges> describe, CancellationToken cancellationToken)
     {

@@ -80,6 +80,16 @@ public sealed class VSwitch : IAsyncDisposable
     /// <summary>The bridge of that name.</summary>
     public Bridge? FindBridge(string name) => Database.Snapshot[Tables.Bridge].Find(name) is { } row ? Bridge.From(row) : null;
 
+    /// <summary>The names of all bridges.</summary>
+    public IReadOnlyList<string> Bridges => [.. Database.Snapshot[Tables.Bridge].Rows.Select(row => row.Name)];
+
+    /// <summary>The bridge that has the port of that name.</summary>
+    public string? BridgeOf(string port)
+    {
+        var snapshot = Database.Snapshot;
+        return snapshot[Tables.Port].Find(port) is { } row ? snapshot[Tables.Bridge].Rows.FirstOrDefault(bridge => bridge.References("ports").Contains(row.Uuid))?.Name : null;
+    }
+
     /// <summary>The ports of a bridge with their interfaces; empty if there is no such bridge.</summary>
     public IReadOnlyList<BridgePort> Ports(string bridge)
     {

@@ -87,6 +87,7 @@ public sealed class VSwitchChanges
 
         var portColumns = NewRow();
         SetIfDifferent(port, portColumns, "tag", Tag(settings));
+        SetIfDifferent(port, portColumns, "trunks", Vlans(settings));
         Merge(Tables.Port, port, portColumns, "other_config", settings.OtherConfig);
         Update(Tables.Port, port, portColumns);
         var deviceColumns = NewRow();
@@ -166,6 +167,8 @@ public sealed class VSwitchChanges
         { } tag => (long)tag,
     };
 
+    private static OvsdbValue? Vlans(PortSettings settings) => settings.Trunks is { } vlans ? OvsdbValue.Set(vlans.Select(vlan => (OvsdbAtom)(long)vlan)) : null;
+
     private PendingBridge? FindBridge(string name)
     {
         if (!bridges.TryGetValue(name, out var bridge) && snapshot[Tables.Bridge].Find(name) is { } row)
@@ -217,6 +220,7 @@ public sealed class VSwitchChanges
         port["name"] = name;
         port["interfaces"] = transaction.Insert(Tables.Interface, device);
         SetIfDifferent(null, port, "tag", Tag(settings));
+        SetIfDifferent(null, port, "trunks", Vlans(settings));
         Merge(Tables.Port, null, port, "other_config", settings.OtherConfig);
         return transaction.Insert(Tables.Port, port);
     }

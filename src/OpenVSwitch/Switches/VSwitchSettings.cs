@@ -42,6 +42,9 @@ public sealed record PortSettings
     /// <summary>The VLAN of an access port; 0 for none (a trunk).</summary>
     public int? Tag { get; init; }
 
+    /// <summary>The VLANs that a port without a tag carries; 0 stands for untagged packets. Empty for all.</summary>
+    public IReadOnlyList<int>? Trunks { get; init; }
+
     /// <summary>Keys of the port's other_config to set.</summary>
     public IReadOnlyDictionary<string, string>? OtherConfig { get; init; }
 

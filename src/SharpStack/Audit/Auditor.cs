@@ -244,6 +244,33 @@ internal sealed class Auditor
         {
             Add("switch-port-missing", port.Id, host.Host, $"server {port.DeviceId} runs, and the switch does not have its port", $"openstack server reboot --hard {port.DeviceId}");
         }
+
+        CompareTrunks(host.Host, vswitch, ports, running);
+    }
+
+    private void CompareTrunks(string host, SwitchView vswitch, Dictionary<string, PortView> here, List<PortView> running)
+    {
+        var restart = $"{Looked}; else restart neutron-openvswitch-agent on {host}";
+        var trunks = cloud.Trunks.Where(trunk => here.ContainsKey(trunk.PortId)).ToDictionary(trunk => trunk.PortId);
+        var bridges = vswitch.Trunks.ToDictionary(bridge => bridge.Name, StringComparer.Ordinal);
+        foreach (var bridge in bridges.Keys.Except(trunks.Values.Select(trunk => trunk.Bridge)))
+        {
+            Add("trunk-leaked", bridge, host, "the bridge is of no trunk that is on this host", $"{Looked}: neutron-openvswitch-agent removes it; else, on {host}: ovs-vsctl del-br {bridge}");
+        }
+
+        foreach (var (port, trunk) in running.Where(port => trunks.ContainsKey(port.Id)).Select(port => (port, trunks[port.Id])))
+        {
+            if (!bridges.TryGetValue(trunk.Bridge, out var bridge) || bridge.PortId != trunk.PortId)
+            {
+                Add("trunk-missing", trunk.Id, host, $"server {port.DeviceId} runs, and its port {port.Id} is not plugged into {trunk.Bridge}", $"openstack server reboot --hard {port.DeviceId}");
+            }
+            else if (!bridge.SubPorts.ToHashSet().SetEquals(trunk.SubPorts))
+            {
+                Add("trunk-differs", trunk.Id, host, $"{trunk.Bridge} has the tags {Tags(bridge.SubPorts)}, and the trunk {Tags(trunk.SubPorts)}", restart);
+            }
+        }
+
+        static string Tags(IEnumerable<TrunkSubPortView> subPorts) => subPorts.Any() ? string.Join(", ", subPorts.OrderBy(sub => sub.Vlan).Select(sub => $"{sub.Vlan} of port {sub.PortId}")) : "none";
     }
 
     private void CompareDhcp(HostView host)

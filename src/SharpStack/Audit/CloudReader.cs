@@ -29,7 +29,8 @@ internal sealed class CloudReader(ServiceClients clients, ServiceConfig nova)
         var agents = AgentsAsync(cancellationToken);
         var routers = OrNoneAsync(PagesAsync(network, "/v2.0/routers?", "routers", null, RouterOf, cancellationToken));
         var floatingIps = OrNoneAsync(PagesAsync(network, "/v2.0/floatingips?", "floatingips", null, FloatingIpOf, cancellationToken));
-        await Task.WhenAll(providers, ports, servers, hypervisors, subnets, agents, routers, floatingIps);
+        var trunks = OrNoneAsync(PagesAsync(network, "/v2.0/trunks?", "trunks", null, TrunkOf, cancellationToken));
+        await Task.WhenAll(providers, ports, servers, hypervisors, subnets, agents, routers, floatingIps, trunks);
         return new CloudView
         {
             Servers = (await servers).ToDictionary(server => server.Id),
@@ -39,6 +40,7 @@ internal sealed class CloudReader(ServiceClients clients, ServiceConfig nova)
             Subnets = (await subnets).ToDictionary(subnet => subnet.Id),
             Agents = await agents,
             Routers = (await routers).ToDictionary(router => router.Id),
+            Trunks = await trunks,
             FloatingIps = [.. (await floatingIps).OfType<FloatingIpInfo>()],
         };
     }
@@ -127,6 +129,13 @@ internal sealed class CloudReader(ServiceClients clients, ServiceConfig nova)
             json.TryGetProperty("ha", out var ha) && ha.ValueKind == JsonValueKind.True,
             hasGateway,
             hasGateway && gateway.TryGetProperty("enable_snat", out var snat) && snat.ValueKind == JsonValueKind.True));
+    }
+
+    private static (string, TrunkInfo) TrunkOf(JsonElement json)
+    {
+        var id = Text(json, "id")!;
+        return (id, new TrunkInfo(
+            id, Text(json, "port_id")!, [.. json.GetProperty("sub_ports").EnumerateArray().Select(sub => new TrunkSubPortView(Text(sub, "port_id")!, sub.GetProperty("segmentation_id").GetInt32()))]));
     }
 
     private static (string, FloatingIpInfo?) FloatingIpOf(JsonElement json)

@@ -24,6 +24,9 @@ internal sealed record CloudView
     /// <summary>Routers by UUID; empty where Neutron has none.</summary>
     public IReadOnlyDictionary<string, RouterInfo> Routers { get; init; } = new Dictionary<string, RouterInfo>();
 
+    /// <summary>Empty where Neutron has none.</summary>
+    public IReadOnlyList<TrunkInfo> Trunks { get; init; } = [];
+
     /// <summary>Floating IPs that belong to a router.</summary>
     public IReadOnlyList<FloatingIpInfo> FloatingIps { get; init; } = [];
 }
@@ -64,6 +67,13 @@ internal sealed record SubnetInfo(string Id, string NetworkId, int IpVersion, bo
 
 /// <param name="HasSnat">Inner addresses leave under that of its gateway.</param>
 internal sealed record RouterInfo(string Id, bool AdminStateUp, bool IsHa, bool HasGateway, bool HasSnat);
+
+/// <param name="PortId">The port that carries it.</param>
+internal sealed record TrunkInfo(string Id, string PortId, IReadOnlyList<TrunkSubPortView> SubPorts)
+{
+    /// <summary>The name of its bridge on the port's host.</summary>
+    public string Bridge => DeviceTrunk.BridgeOf(Id);
+}
 
 /// <param name="Fixed">Null where only port forwardings lead through it.</param>
 internal sealed record FloatingIpInfo(string Id, string RouterId, string Floating, string? Fixed, string Status);

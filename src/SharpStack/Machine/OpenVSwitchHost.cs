@@ -10,6 +10,7 @@ internal sealed class OpenVSwitchHost(CloudLayout layout, TimeProvider time)
     /// <summary>br-phys carries this mark, so that <c>down</c> removes what <c>up</c> made and nothing else.</summary>
     public const string Mark = "sharpstack";
 
+    private const string TrunkBridgePrefix = "tbr-";
     private const string RunFolder = "/run/openvswitch";
     private const string Database = RunFolder + "/db.sock";
     private const string Schema = "/usr/share/openvswitch/vswitch.ovsschema";
@@ -78,10 +79,11 @@ internal sealed class OpenVSwitchHost(CloudLayout layout, TimeProvider time)
     /// <summary>Removes the bridges and the taps of instances; internal ports go with their bridges, in whichever namespace they are.</summary>
     public static async Task RemoveBridgesAsync(CancellationToken cancellationToken)
     {
-        var ports = await Shell.TryAsync("ovs-vsctl", ["--timeout=10", "list-ports", CloudConfiguration.IntegrationBridge], cancellationToken);
-        await Shell.TryAsync(
-            "ovs-vsctl", ["--timeout=20", "--if-exists", "del-br", CloudConfiguration.IntegrationBridge, "--", "--if-exists", "del-br", CloudConfiguration.ProviderBridge], cancellationToken);
-        foreach (var tap in ports.Output.Split('\n', StringSplitOptions.RemoveEmptyEntries).Where(name => name.StartsWith("tap", StringComparison.Ordinal)))
+        var trunks = (await Shell.TryAsync("ovs-vsctl", ["--timeout=10", "list-br"], cancellationToken)).Output.Split('\n').Where(name => name.StartsWith(TrunkBridgePrefix, StringComparison.Ordinal));
+        string[] bridges = [CloudConfiguration.IntegrationBridge, CloudConfiguration.ProviderBridge, .. trunks];
+        var ports = await Task.WhenAll(bridges.Select(bridge => Shell.TryAsync("ovs-vsctl", ["--timeout=10", "list-ports", bridge], cancellationToken)));
+        await Shell.TryAsync("ovs-vsctl", ["--timeout=20", .. bridges.SelectMany(bridge => (string[])["--", "--if-exists", "del-br", bridge])], cancellationToken);
+        foreach (var tap in ports.SelectMany(list => list.Output.Split('\n')).Where(name => name.StartsWith("tap", StringComparison.Ordinal)))
         {
             if (Directory.Exists($"/sys/class/net/{tap}"))
             {

@@ -20,11 +20,15 @@ public sealed class NetworkInspectorTests : IDisposable
         await sandbox.VsctlAsync("--no-wait", "add-br", "br-int");
         await sandbox.VsctlAsync("--no-wait", "add-port", "br-int", "tap11111111-11", "--", "set", "Interface", "tap11111111-11", "external_ids:iface-id=11111111-1111-1111-1111-111111111111");
         await sandbox.VsctlAsync("--no-wait", "add-port", "br-int", "other");
+        await sandbox.VsctlAsync("--no-wait", "add-br", "tbr-22222222-2", "--", "add-port", "tbr-22222222-2", "tap33333333-33", "--", "set", "Interface", "tap33333333-33", "external_ids:iface-id=33333333-3333-3333-3333-333333333333");
+        await sandbox.VsctlAsync("--no-wait", "add-port", "tbr-22222222-2", "spt-44444444-44", "tag=7", "--", "set", "Interface", "spt-44444444-44", "type=patch", "options:peer=spi-44444444-44", "external_ids:iface-id=44444444-4444-4444-4444-444444444444");
         var config = ServiceConfig.Empty("neutron").With("ovs", "ovsdb_connection", sandbox.Database);
         var view = await NetworkInspector.InspectSwitchAsync(config, Host, TestContext.Current.CancellationToken);
         Assert.Equal("host1", view.Host);
         Assert.Contains(view.Ports, port => port is { Name: "tap11111111-11", PortId: "11111111-1111-1111-1111-111111111111" });
         Assert.Contains(view.Ports, port => port is { Name: "other", PortId: null });
+        var trunk = Assert.Single(view.Trunks);
+        Assert.Equal(("tbr-22222222-2", "33333333-3333-3333-3333-333333333333", new TrunkSubPortView("44444444-4444-4444-4444-444444444444", 7)), (trunk.Name, trunk.PortId, Assert.Single(trunk.SubPorts)));
     }
 
     [Fact]

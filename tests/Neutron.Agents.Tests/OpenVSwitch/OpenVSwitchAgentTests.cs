@@ -248,7 +248,7 @@ public sealed class OpenVSwitchAgentTests : IAsyncLifetime
         await agent.DisposeAsync();
         log.Messages.Clear();
         agent = await StartAgentAsync();
-        await WaitAsync(() => log.Messages.Any(message => message.StartsWith("Reported", StringComparison.Ordinal)));
+        await log.WaitAsync("Reported", limit.Token);
         await agent.WhenIdleAsync().WaitAsync(limit.Token);
 
         Assert.Contains(" 0% packet loss", await pinging, StringComparison.Ordinal);
@@ -451,41 +451,6 @@ public sealed class OpenVSwitchAgentTests : IAsyncLifetime
         while (!await holds())
         {
             limit.Token.ThrowIfCancellationRequested();
-        }
-    }
-
-    private async Task WaitAsync(Func<bool> holds)
-    {
-        while (true)
-        {
-            var signal = log.Next;
-            if (holds())
-            {
-                return;
-            }
-
-            await signal.WaitAsync(limit.Token);
-        }
-    }
-
-    private sealed class RecordingLog : ILogger
-    {
-        private volatile TaskCompletionSource next = new(TaskCreationOptions.RunContinuationsAsynchronously);
-
-        public System.Collections.Concurrent.ConcurrentQueue<string> Messages { get; } = new();
-
-        public Task Next => next.Task;
-
-        public IDisposable? BeginScope<TState>(TState state)
-            where TState : notnull => null;
-
-        public bool IsEnabled(LogLevel logLevel) => true;
-
-        public void Log<TState>(LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter)
-        {
-            Messages.Enqueue(formatter(state, exception));
-            TestContext.Current.TestOutputHelper?.WriteLine($"{logLevel}: {formatter(state, exception)} {exception}");
-            Interlocked.Exchange(ref next, new(TaskCreationOptions.RunContinuationsAsynchronously)).SetResult();
         }
     }
 }

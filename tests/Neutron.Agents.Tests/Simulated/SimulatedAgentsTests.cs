@@ -41,6 +41,29 @@ public sealed class SimulatedAgentsTests
     }
 
     [Fact]
+    public async Task A_trunk_of_the_host_is_reported_active()
+    {
+        await using var cloud = await TestCloud.StartAsync();
+        var bus = cloud.Get<InProcessBus>();
+        var trunk = new DeviceTrunk("trunk", 4, "DOWN", []);
+        var said = new ConcurrentQueue<TrunkSeen>();
+        using var devices = bus.Serve(OpenVSwitchContracts.GetDevices, null, (_, _) => Task.FromResult(new DevicesAnswer([Device("parent", 3) with { Status = "ACTIVE", Trunk = trunk }], [])));
+        using var reports = bus.Serve(OpenVSwitchContracts.ReportDevices, null, (_, _) => Task.FromResult(new DeviceStatusAnswer([])));
+        using var trunks = bus.Serve(OpenVSwitchContracts.ReportTrunks, null, (report, _) =>
+        {
+            said.Enqueue(report.Trunks.Single());
+            return Task.FromResult(new TrunkStatusAnswer([]));
+        });
+        using var networks = bus.Serve(DhcpContracts.GetNetworks, null, (_, _) => Task.FromResult(new DhcpNetworksAnswer([], [])));
+        using var routers = bus.Serve(L3Contracts.GetRouters, null, (_, _) => Task.FromResult(new L3RoutersAnswer([], [])));
+        using var states = bus.Serve(AgentContracts.ReportState, null, (report, _) => Task.FromResult(new AgentReportAnswer(report.AgentType, "alive", false, true)));
+        await using var agents = ActivatorFor(cloud);
+        await agents.StartAsync(TestContext.Current.CancellationToken);
+        await Eventually.TrueAsync(() => said.Contains(new TrunkSeen("trunk", 4, "ACTIVE")), "the trunk is reported");
+        await agents.StopAsync(CancellationToken.None);
+    }
+
+    [Fact]
     public async Task Floating_IPs_of_a_router_of_the_host_are_reported_active()
     {
         await using var cloud = await TestCloud.StartAsync();

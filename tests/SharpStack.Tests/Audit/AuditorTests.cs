@@ -16,6 +16,8 @@ public sealed class AuditorTests
     private const string Port = "dddddddd-0000-0000-0000-000000000001";
     private const string DhcpPort = "dddddddd-0000-0000-0000-000000000002";
     private const string GatewayPort = "dddddddd-1000-0000-0000-000000000003";
+    private const string SubPort = "dddddddd-2000-0000-0000-000000000004";
+    private const string Trunk = "eeeeeeee-0000-0000-0000-000000000001";
     private const string Router = "ffffffff-0000-0000-0000-000000000001";
     private const string Tap = "tapdddddddd-00";
     private const string Base = "/instances/_base/0123";
@@ -53,6 +55,8 @@ public sealed class AuditorTests
     };
 
     private static readonly SwitchView Switch1 = new("host1", [new SwitchPortView(Tap, Port, null), new SwitchPortView("int-br-phys", null, null)]);
+    private static readonly CloudView Trunked = Cloud with { Trunks = [new TrunkInfo(Trunk, Port, [new(SubPort, 7)])] };
+    private static readonly TrunkBridgeView TrunkBridge1 = new("tbr-eeeeeeee-0", Port, [new(SubPort, 7)]);
     private static readonly DhcpView Dhcp1 = new("host1", [DhcpServer]);
     private static readonly RouterView Router1 = new(Router, true, ["qg-dddddddd-10"], ["203.0.113.50", "203.0.113.60"], [new FloatingIpView("203.0.113.60", "10.0.0.5")], ["203.0.113.50"]);
     private static readonly HostView Host1 = new("host1", Compute1, Switch1, Dhcp1) { Routers = new RoutersView("host1", [Router1]) };
@@ -94,6 +98,9 @@ public sealed class AuditorTests
         ["switch-port-leaked"] = (Cloud, Host1, Host2 with { Switch = new SwitchView("host2", [new SwitchPortView("tap12345678-90", Stranger, null)]) }, "tap12345678-90", "host2"),
         ["switch-port-missing"] = (Cloud, Host1 with { Switch = new SwitchView("host1", []) }, Host2, Port, "host1"),
         ["switch-port-broken"] = (Cloud, Host1 with { Switch = new SwitchView("host1", [new SwitchPortView(Tap, Port, "could not open network device")]) }, Host2, Tap, "host1"),
+        ["trunk-leaked"] = (Cloud, Host1, Host2 with { Switch = new SwitchView("host2", []) { Trunks = [TrunkBridge1] } }, TrunkBridge1.Name, "host2"),
+        ["trunk-missing"] = (Trunked, Host1, Host2, Trunk, "host1"),
+        ["trunk-differs"] = (Trunked, With(Compute1, Switch1 with { Trunks = [TrunkBridge1 with { SubPorts = [new(SubPort, 8)] }] }), Host2, Trunk, "host1"),
         ["dhcp-leaked"] = (Cloud, Host1, Host2 with { Dhcp = new DhcpView("host2", [DhcpServer]) }, Network, "host2"),
         ["dhcp-missing"] = (Cloud, Host1 with { Dhcp = new DhcpView("host1", [DhcpServer with { IsRunning = false }]) }, Host2, Network, "host1"),
         ["dhcp-entry-missing"] = (Cloud, Host1 with { Dhcp = new DhcpView("host1", [DhcpServer with { Entries = [] }]) }, Host2, "10.0.0.5", "host1"),
@@ -105,6 +112,10 @@ public sealed class AuditorTests
 
     [Fact]
     public void Where_everything_agrees_nothing_is_found() => Assert.Empty(Auditor.Compare(Cloud, [Host1, Host2], Now));
+
+    [Fact]
+    public void A_trunk_whose_tags_are_on_the_host_is_as_it_should_be() =>
+        Assert.Empty(Auditor.Compare(Trunked, [With(Compute1, Switch1 with { Trunks = [TrunkBridge1] }), Host2], Now));
 
     [Theory]
     [MemberData(nameof(Kinds))]
