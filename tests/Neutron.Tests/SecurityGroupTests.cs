@@ -17,6 +17,14 @@ public sealed class SecurityGroupTests
             .Select(rule => (rule.Text("direction"), rule.Text("ethertype"), rule.GetProperty("remote_group_id").GetString(), rule.GetProperty("protocol").GetString())).Order().ToList();
         Assert.Equal([("egress", "IPv4", null, null), ("egress", "IPv6", null, null), ("ingress", "IPv4", group.Id(), null), ("ingress", "IPv6", group.Id(), null)], rules);
         Assert.Single((await cloud.Demo.GetAsync("/v2.0/security-groups")).Json.GetProperty("security_groups").EnumerateArray());
+        await CreateAsync(cloud.Demo, "security-groups", "{'name': 'web'}");
+        foreach (var (isOfDefault, count) in ((string, int)[])[("true", 4), ("false", 2)])
+        {
+            var found = (await cloud.Demo.GetAsync($"/v2.0/security-group-rules?belongs_to_default_sg={isOfDefault}")).Expect(200).Json.GetProperty("security_group_rules").EnumerateArray().ToList();
+            Assert.Equal(count, found.Count);
+            Assert.All(found, rule => Assert.Equal(isOfDefault == "true", rule.GetProperty("belongs_to_default_sg").GetBoolean()));
+        }
+
         Assert.NotEqual(group.Id(), (await cloud.Other.GetAsync("/v2.0/security-groups")).Json.GetProperty("security_groups")[0].Id());
     }
 

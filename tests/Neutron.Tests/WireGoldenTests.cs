@@ -17,7 +17,7 @@ public sealed class WireGoldenTests
             "hardware_offload_type", "pvlan_community", "pvlan_type",
             "resource_request", "device_profile", "numa_affinity_policy", "trunk_details", "hints", "trusted", "mac_learning_enabled",
         ],
-        ["security_group_rule"] = ["belongs_to_default_sg", "tags"],
+        ["security_group_rule"] = ["tags"],
         ["agent"] = ["resource_versions"],
         ["router"] = ["flavor_id", "service_type_id"],
         ["network_ip_availability"] = ["ip_availability_details"],

@@ -57,7 +57,7 @@ internal sealed class SecurityGroupResource(NeutronStore store, QuotaEngine quot
             .ToLookup(rule => rule.SecurityGroupId);
         var tags = await Tags.LoadAsync(db, ids, cancellationToken);
         var targets = await Sharing.TargetsAsync(db, rows, cancellationToken);
-        return [.. rows.Select(row => new SecurityGroupView(row, [.. rules[row.Id].Select(rule => new SecurityGroupRuleView(rule, row.ProjectId))], [.. tags[row.Id]], [.. targets[row.Id]], row.Shared))];
+        return [.. rows.Select(row => new SecurityGroupView(row, [.. rules[row.Id].Select(rule => new SecurityGroupRuleView(rule, row.ProjectId, row.IsDefault))], [.. tags[row.Id]], [.. targets[row.Id]], row.Shared))];
     }
 
     public SecurityGroupView For(SecurityGroupView view, Caller caller) => view with { IsShared = Sharing.Sees(view.Row, view.SharedWith, caller) };

@@ -26,6 +26,11 @@ internal sealed class SecurityGroupRuleResource(QuotaEngine quotas, SecurityGrou
         RuleAttributes.Text("security_group_id", static row => row.SecurityGroupId, post: true, required: true, check: Checks.Text(36)),
         .. Traffic.Columns<SecurityGroupRuleRow, SecurityGroupRuleView>(Checks.TextOrNull(36)),
         RuleAttributes.Shown("normalized_cidr", static (json, view) => json.WriteStringValue(view.Row.RemoteIpPrefix is { } prefix ? Cidr.Parse(prefix).ToString() : null)),
+        RuleAttributes.Shown("belongs_to_default_sg", static (json, view) => json.WriteBooleanValue(view.IsOfDefault), static (rows, db, values) =>
+        {
+            var wanted = values.ConvertAll(Checks.ToFlag);
+            return rows.Where(row => wanted.Contains(db.GetTable<SecurityGroupRow>().Any(group => group.Id == row.SecurityGroupId && group.IsDefault)));
+        }),
     ];
 
     private static readonly (JsonEncodedText Name, Action<Utf8JsonWriter, SecurityGroupRuleView> Write)[] Writers =
@@ -60,8 +65,8 @@ internal sealed class SecurityGroupRuleResource(QuotaEngine quotas, SecurityGrou
     public async Task<List<SecurityGroupRuleView>> LoadAsync(DataConnection db, IReadOnlyList<SecurityGroupRuleRow> rows, CancellationToken cancellationToken)
     {
         var ids = rows.Select(row => row.SecurityGroupId).Distinct().ToList();
-        var owners = ids.Count == 0 ? [] : await db.GetTable<SecurityGroupRow>().WhereIn(group => group.Id, ids).ToDictionaryAsync(group => group.Id, group => group.ProjectId, cancellationToken);
-        return [.. rows.Where(row => owners.ContainsKey(row.SecurityGroupId)).Select(row => new SecurityGroupRuleView(row, owners[row.SecurityGroupId]))];
+        var groupsById = ids.Count == 0 ? [] : await db.GetTable<SecurityGroupRow>().WhereIn(group => group.Id, ids).ToDictionaryAsync(group => group.Id, cancellationToken);
+        return [.. rows.Where(row => groupsById.ContainsKey(row.SecurityGroupId)).Select(row => new SecurityGroupRuleView(row, groupsById[row.SecurityGroupId].ProjectId, groupsById[row.SecurityGroupId].IsDefault))];
     }
 
     public PolicyTarget TargetOf(SecurityGroupRuleView view) => PolicyTarget.Of(

@@ -6,5 +6,5 @@ namespace SharpStack.Neutron.SecurityGroups;
 /// <summary>A security group with its rules, as a caller sees it.</summary>
 internal sealed record SecurityGroupView(SecurityGroupRow Row, IReadOnlyList<SecurityGroupRuleView> Rules, IReadOnlyList<string> Tags, IReadOnlyList<string> SharedWith, bool IsShared) : IResourceView<SecurityGroupRow>, ISharedView;
 
-/// <summary>A rule, and who owns its group.</summary>
-internal sealed record SecurityGroupRuleView(SecurityGroupRuleRow Row, string GroupProjectId) : IResourceView<SecurityGroupRuleRow>;
+/// <summary>A rule, who owns its group, and whether that is the default one.</summary>
+internal sealed record SecurityGroupRuleView(SecurityGroupRuleRow Row, string GroupProjectId, bool IsOfDefault) : IResourceView<SecurityGroupRuleRow>;
