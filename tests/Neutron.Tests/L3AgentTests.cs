@@ -40,6 +40,10 @@ public sealed class L3AgentTests
         await stranger.SayFloatingIpAsync(routed.Router, floating.Id(), "ERROR");
         Assert.Equal("ACTIVE", (await cloud.Demo.GetAsync($"/v2.0/floatingips/{floating.Id()}")).Json.GetProperty("floatingip").Text("status"));
         Assert.Equal([routed.Router], (await stranger.GetRoutersAsync(routed.Router)).Unknown);
+        var first = (await cloud.Admin.GetAsync("/v2.0/agents?host=network1")).Json.GetProperty("agents")[0].Id();
+        (await cloud.Admin.DeleteAsync($"/v2.0/agents/{first}/l3-routers/{routed.Router}")).Expect(204);
+        Assert.Equal("DOWN", (await cloud.Demo.GetAsync($"/v2.0/floatingips/{floating.Id()}")).Json.GetProperty("floatingip").Text("status"));
+        (await cloud.Admin.PostAsync($"/v2.0/agents/{first}/l3-routers", Json($"{{'router_id': '{routed.Router}'}}"))).Expect(201);
 
         async Task<MetadataInstanceAnswer> FindAsync(string where) =>
             await cloud.Bus.CallAsync(MetadataContracts.FindInstance, new MetadataInstanceRequest(null, port.Addresses().Single(), where), cancellationToken: TestContext.Current.CancellationToken);

@@ -66,6 +66,17 @@ internal static class FloatingIpLinks
         await RouterHints.TouchAsync(work, routers);
     }
 
+    /// <summary>No agent serves a router: nothing leads anywhere until one says otherwise.</summary>
+    public static async Task RestAsync(Work work, string routerId)
+    {
+        foreach (var row in await work.Db.GetTable<FloatingIpRow>().Where(row => row.RouterId == routerId && row.Status != Down).ToListAsync(work.Cancellation))
+        {
+            row.Status = Down;
+            work.Bump(row);
+            await work.Db.UpdateAsync(row, token: work.Cancellation);
+        }
+    }
+
     /// <summary>A floating IP without forwardings and without a port is no router's.</summary>
     /// <returns>The router that it was of.</returns>
     public static async Task<string?> ReleaseRouterAsync(Work work, string floatingIpId)

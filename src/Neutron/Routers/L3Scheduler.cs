@@ -6,6 +6,7 @@ using SharpStack.Foundation.Bus;
 using SharpStack.Neutron.Agents;
 using SharpStack.Neutron.Api;
 using SharpStack.Neutron.Contracts;
+using SharpStack.Neutron.FloatingIps;
 using SharpStack.Neutron.Ipam;
 using SharpStack.Neutron.Storage;
 
@@ -75,6 +76,11 @@ internal sealed class L3Scheduler(NeutronOptions options, AgentDirectory agents,
         if (row.HaPortId is { } id && await work.Db.GetTable<PortRow>().FirstOrDefaultAsync(port => port.Id == id, work.Cancellation) is { } haPort)
         {
             await ports.DeleteAsync(work, haPort);
+        }
+
+        if (!await work.Db.GetTable<RouterAgentRow>().AnyAsync(bound => bound.RouterId == router.Id, work.Cancellation))
+        {
+            await FloatingIpLinks.RestAsync(work, router.Id);
         }
 
         await ports.RebindAsync(work, router.Id);
