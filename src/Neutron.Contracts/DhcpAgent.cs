@@ -109,6 +109,12 @@ public static class DhcpNames
     /// <summary><c>device_owner</c> of an agent's port.</summary>
     public const string DeviceOwner = "network:dhcp";
 
+    /// <summary>Whether a port of that owner is a router's on an inner network.</summary>
+    public static bool IsRouterInterface(string deviceOwner) => deviceOwner is RouterPortOwners.Interface or RouterPortOwners.HaInterface;
+
+    /// <summary>Whether DHCP servers have an entry for a port of that owner: all but routers' interfaces and their own.</summary>
+    public static bool IsServed(string deviceOwner) => deviceOwner != DeviceOwner && !IsRouterInterface(deviceOwner);
+
     /// <summary><c>device_id</c> of an agent's port: <c>dhcp</c>, the version 5 UUID of the host's short name, the network's id.</summary>
     public static string DeviceId(string host, string networkId) => $"dhcp{Uuid5(DnsNamespace, host.Split('.')[0]):D}-{networkId}";
 

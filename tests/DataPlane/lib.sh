@@ -79,7 +79,10 @@ run_demo() {
   grep -E '^\[' <<<"$text" | tail -6
   find_servers
   like "the servers are on both compute nodes" '^(compute1 compute2|compute2 compute1)\s*$' "$HOST1 $HOST2"
+  check_audit
 }
+# check_audit: on all nodes, within two minutes.
+check_audit() { until_ok "the audit finds everything in agreement" 120 audit || audit; }
 # find_servers: sets IP1 IP2 HOST1 HOST2 ID1 ID2.
 find_servers() {
   local i

@@ -21,9 +21,6 @@ internal sealed partial record DnsmasqConfiguration
     /// <summary>Classless routes once more, under the number that older Windows asks for.</summary>
     private const string OlderClassless = "249";
 
-    private static readonly HashSet<string> RouterOwners =
-        ["network:router_interface", "network:router_interface_distributed", "network:ha_router_replicated_interface"];
-
     private static readonly HashSet<string> ClientIdOptions = ["client-id", "61"];
 
     /// <summary>Leases to give: <c>mac,name,address</c>.</summary>
@@ -66,7 +63,7 @@ internal sealed partial record DnsmasqConfiguration
             WriteSubnetOptions(options, subnet, subnets, isolated.Contains(subnet.Id), network, own, settings);
         }
 
-        foreach (var port in network.Ports.Where(port => !RouterOwners.Contains(port.DeviceOwner) && port.DeviceOwner != DhcpNames.DeviceOwner).OrderBy(port => port.Id, StringComparer.Ordinal))
+        foreach (var port in network.Ports.Where(port => DhcpNames.IsServed(port.DeviceOwner)).OrderBy(port => port.Id, StringComparer.Ordinal))
         {
             if (!PhysicalAddress.TryParse(port.MacAddress, out _))
             {
@@ -109,7 +106,7 @@ internal sealed partial record DnsmasqConfiguration
     /// <summary>Those whose gateway is no router of ours.</summary>
     private static HashSet<string> IsolatedSubnets(DhcpNetwork network)
     {
-        var routed = network.Ports.Where(port => RouterOwners.Contains(port.DeviceOwner)).SelectMany(port => port.FixedIps).Select(address => (address.SubnetId, address.IpAddress)).ToHashSet();
+        var routed = network.Ports.Where(port => DhcpNames.IsRouterInterface(port.DeviceOwner)).SelectMany(port => port.FixedIps).Select(address => (address.SubnetId, address.IpAddress)).ToHashSet();
         return [.. network.Subnets.Where(subnet => subnet.GatewayIp is null || !routed.Contains((subnet.Id, subnet.GatewayIp))).Select(subnet => subnet.Id)];
     }
 

@@ -13,7 +13,7 @@ namespace SharpStack.Audit;
 
 /// <summary>
 /// <c>sharpstack audit</c> finds what was lost or left over between Nova, Placement, Neutron and the hosts; it changes nothing. Exit code 0 where everything agrees, 1 with
-/// findings, 2 where the services could not be read. <c>audit host</c> prints what this host has, for an audit elsewhere.
+/// findings or hosts that could not be looked at, 2 where the services could not be read. <c>audit host</c> prints what this host has, for an audit elsewhere.
 /// </summary>
 internal sealed class AuditCommand(IReadOnlyList<string> words, TextWriter output, TimeProvider time)
 {
@@ -51,7 +51,7 @@ internal sealed class AuditCommand(IReadOnlyList<string> words, TextWriter outpu
             case []:
                 var report = await AuditAsync(options, arguments, cancellationToken);
                 Write(report, arguments.Has("--json"));
-                return report.Findings.Count == 0 ? 0 : 1;
+                return report.Findings.Count == 0 && report.NotLooked.Count == 0 ? 0 : 1;
             default:
                 throw new UsageException(Usage);
         }
@@ -59,9 +59,11 @@ internal sealed class AuditCommand(IReadOnlyList<string> words, TextWriter outpu
 
     private async Task<AuditReport> AuditAsync(HostOptions options, Arguments arguments, CancellationToken cancellationToken)
     {
-        // A process without services, for its clients and its bus.
-        await using var process = CloudHost.Create(options with { Services = new HashSet<string>(), Listen = null }, []);
         var nova = NovaOf(options);
+        // A process without services, for its clients and its bus. Where Neutron's files are not given, its agents are asked by Nova's transport.
+        var configs = new Dictionary<string, ServiceConfig>(options.Configs);
+        configs.TryAdd("neutron", nova);
+        await using var process = CloudHost.Create(options with { Services = new HashSet<string>(), Listen = null, Configs = configs }, []);
         var reader = new CloudReader(process.Services.GetRequiredService<ServiceClients>(), nova);
         var bus = nova.Get(TransportUrl).Length > 0 ? process.Services.GetRequiredService<IMessageBus>() : null;
         var hosts = new HostSource(options, bus, arguments.Value("--views"));
@@ -110,7 +112,7 @@ internal sealed class AuditCommand(IReadOnlyList<string> words, TextWriter outpu
         }
 
         output.WriteLine(
-            $"{(report.Findings.Count == 0 ? "everything agrees" : report.Findings.Count == 1 ? "1 finding" : $"{report.Findings.Count} findings")}: {report.Servers} servers, {report.Ports} ports, {report.Allocations} allocations, hosts {(report.Looked.Count == 0 ? "none" : string.Join(", ", report.Looked.Order(StringComparer.Ordinal)))}");
+            $"{(report.Findings.Count == 0 ? report.NotLooked.Count == 0 ? "everything agrees" : "what was looked at agrees" : report.Findings.Count == 1 ? "1 finding" : $"{report.Findings.Count} findings")}: {report.Servers} servers, {report.Ports} ports, {report.Allocations} allocations, hosts {(report.Looked.Count == 0 ? "none" : string.Join(", ", report.Looked.Order(StringComparer.Ordinal)))}");
     }
 
     private static ServiceConfig NovaOf(HostOptions options) => options.Configs.GetValueOrDefault("nova") ?? ServiceConfig.Empty("nova");

@@ -301,7 +301,7 @@ internal sealed class Auditor
 
             var subnets = withDhcp[network].Where(subnet => subnet.IpVersion == 4).Select(subnet => subnet.Id).ToHashSet();
             var wanted = cloud.Ports.Values
-                .Where(port => port.NetworkId == network && port.DeviceOwner != DhcpNames.DeviceOwner && !port.DeviceOwner.StartsWith("network:router", StringComparison.Ordinal) && port.DeviceOwner != "network:ha_router_replicated_interface")
+                .Where(port => port.NetworkId == network && DhcpNames.IsServed(port.DeviceOwner))
                 .SelectMany(port => port.FixedIps.Where(address => subnets.Contains(address.SubnetId)).Select(address => new DhcpEntryView(port.MacAddress, address.Ip)))
                 .ToHashSet();
             foreach (var entry in wanted.Except(server.Entries))

@@ -1,3 +1,5 @@
+using System.Text.Json.Serialization;
+
 namespace SharpStack.Audit;
 
 /// <summary>Something that one place has and another does not, or has differently.</summary>
@@ -9,6 +11,7 @@ namespace SharpStack.Audit;
 internal sealed record Finding(string Kind, string Id, string? Host, string Message, string Advice)
 {
     /// <summary>The same disagreement in another look has the same.</summary>
+    [JsonIgnore]
     public (string, string, string?) Key => (Kind, Id, Host);
 }
 
