@@ -73,7 +73,7 @@ internal sealed partial class HostWiring(AgentSettings settings, VSwitch vswitch
     private readonly LocalVlans vlans = new();
     private readonly ConjunctionIds conjunctions = new();
     private readonly ConcurrentDictionary<string, int> tags = new(StringComparer.Ordinal);
-    private readonly Dictionary<string, (OpenFlowSwitch Switch, IReadOnlyCollection<Flow> Flows)> installed = new(StringComparer.Ordinal);
+    private readonly Dictionary<string, (OpenFlowSwitch Switch, FlowGroups Flows)> installed = new(StringComparer.Ordinal);
     private readonly Dictionary<string, PortFlows> portFlows = new(StringComparer.Ordinal);
     private readonly Dictionary<string, (long Revision, bool Up)> reported = new(StringComparer.Ordinal);
     private readonly Dictionary<string, TrunkSeen> reportedTrunks = new(StringComparer.Ordinal);
@@ -112,43 +112,60 @@ internal sealed partial class HostWiring(AgentSettings settings, VSwitch vswitch
         return string.Concat(prefix, bridge.AsSpan(0, Longest - prefix.Length - HashLength), hash.AsSpan(0, HashLength));
     }
 
-    public async Task<ReconcileResult> ReconcileAsync(WorkItem item, CancellationToken cancellationToken)
+    /// <summary>Looks at all that is given in one pass.</summary>
+    public async Task ReconcileAsync(IReadOnlyCollection<WorkItem> items, CancellationToken cancellationToken)
     {
-        switch (item.Kind)
+        var everything = items.Contains(WorkItem.Host);
+        if (everything)
         {
-            case WorkKind.Host:
-                await EnsureBridgesAsync(cancellationToken);
-                await LoadAllAsync(cancellationToken);
-                break;
-            case WorkKind.Port when loaded:
-                await LoadDevicesAsync([item.Id], cancellationToken);
-                break;
-            case WorkKind.Network when loaded && devices.Values.Where(device => device.NetworkId == item.Id).Select(device => device.PortId).ToList() is { Count: > 0 } ports:
-                await LoadDevicesAsync(ports, cancellationToken);
-                break;
-            case WorkKind.SecurityGroup when loaded && Affected(item.Id) is { Count: > 0 } affected:
-                await LoadGroupsAsync(affected, cancellationToken);
-                break;
-            case WorkKind.Tunnels when loaded && tunnels is not null:
-                await tunnels.LoadAsync(cancellationToken);
-                break;
-            case WorkKind.Forwarding when loaded && tunnels is not null && tunnels.Knows(item.Id):
-                tunnels.Forget(item.Id);
-                break;
-            case WorkKind.Trunks when loaded:
-                break;
-            default:
-                // Nothing on this host is concerned, or the first look at everything is still to come.
-                return ReconcileResult.Done;
+            await EnsureBridgesAsync(cancellationToken);
+            await LoadAllAsync(cancellationToken);
+        }
+        else if (!loaded || !await LoadAsync(items, cancellationToken))
+        {
+            // The first look at everything is still to come, or nothing on this host is concerned.
+            return;
         }
 
-        await ApplyAsync(verify: item.Kind == WorkKind.Host, cancellationToken);
-        return ReconcileResult.Done;
+        foreach (var network in Ids(items, WorkKind.Forwarding))
+        {
+            tunnels?.Forget(network);
+        }
+
+        await ApplyAsync(verify: everything, cancellationToken);
     }
 
-    /// <summary>The groups of ports of this host that are, or name as the remote side, the one given.</summary>
-    private List<string> Affected(string id) =>
-        [.. Used(devices.Values).Where(used => used == id || (groups.TryGetValue(used, out var group) && group.Rules.Any(rule => rule.Remote == id)))];
+    private static IEnumerable<string> Ids(IEnumerable<WorkItem> items, WorkKind kind) => items.Where(item => item.Kind == kind).Select(item => item.Id);
+
+    /// <summary>Asks for what the items name.</summary>
+    /// <returns>Whether any of it is of this host.</returns>
+    private async Task<bool> LoadAsync(IReadOnlyCollection<WorkItem> items, CancellationToken cancellationToken)
+    {
+        var networks = Ids(items, WorkKind.Network).ToHashSet(StringComparer.Ordinal);
+        var ports = Ids(items, WorkKind.Port).Union(devices.Values.Where(device => networks.Contains(device.NetworkId)).Select(device => device.PortId)).ToList();
+        if (ports.Count > 0)
+        {
+            await LoadDevicesAsync(ports, cancellationToken);
+        }
+
+        var affected = Affected([.. Ids(items, WorkKind.SecurityGroup)]);
+        if (affected.Count > 0)
+        {
+            await LoadGroupsAsync(affected, cancellationToken);
+        }
+
+        var mesh = tunnels is not null && items.Contains(WorkItem.Tunnels);
+        if (mesh)
+        {
+            await tunnels!.LoadAsync(cancellationToken);
+        }
+
+        return ports.Count > 0 || affected.Count > 0 || mesh || items.Contains(WorkItem.Trunks) || Ids(items, WorkKind.Forwarding).Any(id => tunnels?.Knows(id) == true);
+    }
+
+    /// <summary>The groups of ports of this host that are, or name as the remote side, one of those given.</summary>
+    private List<string> Affected(HashSet<string> changed) => changed.Count == 0 ? []
+        : [.. Used(devices.Values).Where(used => changed.Contains(used) || (groups.TryGetValue(used, out var group) && group.Rules.Any(rule => rule.Remote is { } remote && changed.Contains(remote))))];
 
     private async Task EnsureBridgesAsync(CancellationToken cancellationToken)
     {
@@ -285,16 +302,16 @@ internal sealed partial class HostWiring(AgentSettings settings, VSwitch vswitch
         {
             await tunnels.LoadForwardingAsync(tunnelled, cancellationToken);
             await ChangeAsync(changes => tunnels.EnsureTunnels(changes, tunnelled), cancellationToken);
-            await ApplyFlowsAsync(tunnels.Bridge, [.. tunnels.Flows(tunnelled)], verify, cancellationToken);
+            await ApplyFlowsAsync(tunnels.Bridge, [[.. tunnels.Flows(tunnelled)]], verify, cancellationToken);
         }
 
         var stale = await EnsureMetersAsync([.. up.Values.SelectMany(PortQos.Meters)], verify, cancellationToken);
-        await ApplyFlowsAsync(settings.IntegrationBridge, [.. IntegrationFlows(up, dead, physical)], verify, cancellationToken);
+        await ApplyFlowsAsync(settings.IntegrationBridge, IntegrationFlows(up, dead, physical), verify, cancellationToken);
         await RemoveMetersAsync(stale, cancellationToken);
         foreach (var bridge in MappedBridges())
         {
             var flows = BridgeFlows.Physical(PatchPort("phy-", bridge)).Concat(physical.Where(segment => segment.Bridge == bridge).Select(BridgeFlows.PhysicalSegment));
-            await ApplyFlowsAsync(bridge, [.. flows], verify, cancellationToken);
+            await ApplyFlowsAsync(bridge, [[.. flows]], verify, cancellationToken);
         }
 
         Remember(up.Values, dead, plugged);
@@ -398,7 +415,8 @@ internal sealed partial class HostWiring(AgentSettings settings, VSwitch vswitch
         return wiredPort;
     }
 
-    private IEnumerable<Flow> IntegrationFlows(Dictionary<string, WiredPort> up, IEnumerable<BridgePort> dead, IReadOnlyList<PhysicalSegment> physical)
+    /// <summary>Groups: one a port, the same object as long as nothing about the port changes, and one of all else.</summary>
+    private List<IReadOnlyList<Flow>> IntegrationFlows(Dictionary<string, WiredPort> up, IEnumerable<BridgePort> dead, IReadOnlyList<PhysicalSegment> physical)
     {
         foreach (var gone in portFlows.Keys.Where(id => !up.ContainsKey(id)).ToList())
         {
@@ -411,11 +429,13 @@ internal sealed partial class HostWiring(AgentSettings settings, VSwitch vswitch
                    group conjunction by port.LocalVlan;
         return
         [
-            .. BridgeFlows.Integration(patchPorts, settings.Firewall),
-            .. physical.Select(BridgeFlows.IntegrationSegment),
-            .. dead.Where(port => port.OpenFlowPort > 0).Select(port => FlowTables.Flow(FlowTables.LocalSwitching, 65535, FlowTables.Packet.InPort((uint)port.OpenFlowPort!.Value))),
-            .. up.Keys.Order(StringComparer.Ordinal).SelectMany(id => portFlows[id].Flows),
-            .. used.SelectMany(network => PortFirewall.Members(network.Key, network.Distinct(), members, conjunctions)),
+            [
+                .. BridgeFlows.Integration(patchPorts, settings.Firewall),
+                .. physical.Select(BridgeFlows.IntegrationSegment),
+                .. dead.Where(port => port.OpenFlowPort > 0).Select(port => FlowTables.Flow(FlowTables.LocalSwitching, 65535, FlowTables.Packet.InPort((uint)port.OpenFlowPort!.Value))),
+                .. used.SelectMany(network => PortFirewall.Members(network.Key, network.Distinct(), members, conjunctions)),
+            ],
+            .. up.Keys.Order(StringComparer.Ordinal).Select(id => portFlows[id].Flows),
         ];
     }
 
@@ -461,7 +481,7 @@ internal sealed partial class HostWiring(AgentSettings settings, VSwitch vswitch
 
     private static SegmentKey KeyOf(DeviceDetails device) => new(device.NetworkId, device.SegmentationId);
 
-    private async Task ApplyFlowsAsync(string bridge, IReadOnlyCollection<Flow> wanted, bool verify, CancellationToken cancellationToken)
+    private async Task ApplyFlowsAsync(string bridge, IReadOnlyList<IReadOnlyList<Flow>> wanted, bool verify, CancellationToken cancellationToken)
     {
         using var limit = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
         limit.CancelAfter(settings.RequestTimeout);
@@ -469,14 +489,23 @@ internal sealed partial class HostWiring(AgentSettings settings, VSwitch vswitch
         try
         {
             // What this agent put into a connection is there as long as the connection is; a look at everything trusts only the switch itself.
-            var actual = !verify && installed.TryGetValue(bridge, out var known) && known.Switch == connected
-                ? known.Flows
-                : [.. (await connected.DumpFlowsAsync(OwnFlows, limit.Token)).Select(flow => flow.Flow)];
+            var flows = !verify && installed.TryGetValue(bridge, out var known) && known.Switch == connected ? known.Flows : null;
             installed.Remove(bridge);
-            var difference = FlowDifference.Between(actual, wanted);
+            FlowDifference difference;
+            if (flows is null)
+            {
+                difference = FlowDifference.Between((await connected.DumpFlowsAsync(OwnFlows, limit.Token)).Select(flow => flow.Flow), wanted.SelectMany(group => group));
+                flows = new FlowGroups();
+                flows.Become(wanted);
+            }
+            else
+            {
+                difference = flows.Become(wanted);
+            }
+
             var forget = bridge == tunnels?.Bridge && TunnelFlows.Outdates(difference);
             await connected.ApplyAsync(forget ? [.. difference.Commands(), TunnelFlows.Forget] : difference.Commands(), limit.Token);
-            installed[bridge] = (connected, wanted);
+            installed[bridge] = (connected, flows);
             if (!difference.IsEmpty)
             {
                 AgentMetrics.Count(bridge, difference);

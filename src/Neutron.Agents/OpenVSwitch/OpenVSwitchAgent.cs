@@ -20,8 +20,12 @@ namespace SharpStack.Neutron.Agents.OpenVSwitch;
 /// </summary>
 internal sealed partial class OpenVSwitchAgent : IWorker, IAsyncDisposable
 {
+    /// <summary>The one key that there is: each pass is over all that came since the one before.</summary>
+    private const string Everything = "the host";
+
     private readonly AgentSettings settings;
     private readonly IMessageBus bus;
+    private readonly PendingWork pending = new();
     private readonly TimeProvider time;
     private readonly ILogger log;
     private readonly VSwitch vswitch;
@@ -30,7 +34,7 @@ internal sealed partial class OpenVSwitchAgent : IWorker, IAsyncDisposable
     private readonly CancellationTokenSource stopping = new();
     private OpenFlowController? controller;
     private HostWiring? wiring;
-    private Reconciler<WorkItem>? reconciler;
+    private Reconciler<string>? reconciler;
     private AgentHeartbeat? heartbeat;
     private bool databaseLost;
     private bool reconciling;
@@ -69,18 +73,22 @@ internal sealed partial class OpenVSwitchAgent : IWorker, IAsyncDisposable
         }
 
         wiring = new HostWiring(settings, vswitch, controller, bus, log);
-        reconciler = new Reconciler<WorkItem>(
+        reconciler = new Reconciler<string>(
             "openvswitch-agent",
-            wiring.ReconcileAsync,
-            _ => Task.FromResult<IReadOnlyCollection<WorkItem>>([WorkItem.Host]),
+            ReconcileAsync,
+            _ =>
+            {
+                pending.Add(WorkItem.Host);
+                return Task.FromResult<IReadOnlyCollection<string>>([Everything]);
+            },
             new ReconcilerOptions { Parallelism = 1 },
             time,
             log);
-        wiring.LookAgain += port => reconciler.Enqueue(new(WorkKind.Port, port));
+        wiring.LookAgain += port => LookAt(new(WorkKind.Port, port));
         controller.Connected += bridge =>
         {
             LogConnected(bridge.Name);
-            reconciler.Enqueue(WorkItem.Host);
+            LookAt(WorkItem.Host);
         };
         controller.Disconnected += (bridge, reason) => LogDisconnected(bridge.Name, reason?.Message ?? "it closed the connection");
         controller.HandshakeFailed += LogHandshakeFailed;
@@ -96,7 +104,7 @@ internal sealed partial class OpenVSwitchAgent : IWorker, IAsyncDisposable
         {
             foreach (var id in hint.SecurityGroupIds)
             {
-                reconciler.Enqueue(new(WorkKind.SecurityGroup, id));
+                LookAt(new(WorkKind.SecurityGroup, id));
             }
 
             return Task.FromResult(Ack.Ok);
@@ -109,7 +117,7 @@ internal sealed partial class OpenVSwitchAgent : IWorker, IAsyncDisposable
 
         controller.Start();
         vswitch.Database.Start();
-        heartbeat = new AgentHeartbeat(bus, Report, () => reconciler.Enqueue(WorkItem.Host), settings.ReportInterval, time, log);
+        heartbeat = new AgentHeartbeat(bus, Report, () => LookAt(WorkItem.Host), settings.ReportInterval, time, log);
         heartbeat.Start();
         return Task.CompletedTask;
     }
@@ -148,8 +156,29 @@ internal sealed partial class OpenVSwitchAgent : IWorker, IAsyncDisposable
 
     private Task<Ack> Enqueue(WorkItem item)
     {
-        reconciler!.Enqueue(item);
+        LookAt(item);
         return Task.FromResult(Ack.Ok);
+    }
+
+    private void LookAt(WorkItem item)
+    {
+        pending.Add(item);
+        reconciler!.Enqueue(Everything);
+    }
+
+    private async Task<ReconcileResult> ReconcileAsync(string key, CancellationToken cancellationToken)
+    {
+        var items = pending.Take();
+        try
+        {
+            await wiring!.ReconcileAsync(items, cancellationToken);
+            return ReconcileResult.Done;
+        }
+        catch
+        {
+            pending.Add(items);
+            throw;
+        }
     }
 
     private void OnDatabaseConnected()
@@ -168,7 +197,7 @@ internal sealed partial class OpenVSwitchAgent : IWorker, IAsyncDisposable
         }
         else
         {
-            reconciler!.Enqueue(WorkItem.Host);
+            LookAt(WorkItem.Host);
         }
     }
 
@@ -193,27 +222,27 @@ internal sealed partial class OpenVSwitchAgent : IWorker, IAsyncDisposable
                     {
                         if (row.Map("external_ids").TryGetValue(HostWiring.InterfaceId, out var port))
                         {
-                            reconciler!.Enqueue(new(WorkKind.Port, port));
+                            LookAt(new(WorkKind.Port, port));
                         }
                         else if (row.Text("type") == "patch")
                         {
-                            reconciler!.Enqueue(WorkItem.Host);
+                            LookAt(WorkItem.Host);
                         }
                         else if (settings.Tunnels is not null && TunnelMesh.IsTunnel(row.Text("type")))
                         {
-                            reconciler!.Enqueue(WorkItem.Tunnels);
+                            LookAt(WorkItem.Tunnels);
                         }
                     }
 
                     break;
                 case Tables.Port when change.After is { } row && !wiring!.HasWantedTag(row.Name, (int?)row.Number("tag")):
-                    reconciler!.Enqueue(WorkItem.Host);
+                    LookAt(WorkItem.Host);
                     break;
                 case Tables.Bridge when TrunkBridges.IsTrunkBridge(change.Row.Name) && (change.Before is null || change.After is null):
-                    reconciler!.Enqueue(WorkItem.Trunks);
+                    LookAt(WorkItem.Trunks);
                     break;
                 case Tables.Bridge when Differs(change, "controller", "fail_mode", "datapath_type", "protocols") && IsOurs(change.Row.Name):
-                    reconciler!.Enqueue(WorkItem.Host);
+                    LookAt(WorkItem.Host);
                     break;
             }
         }

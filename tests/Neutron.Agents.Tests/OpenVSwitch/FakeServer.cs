@@ -22,9 +22,14 @@ internal sealed class FakeServer : IDisposable
             AgentReports.Enqueue(report);
             return Task.FromResult(new AgentReportAnswer("agent-1", "alive", NeedsResync: false, AdminStateUp: true));
         }));
-        served.Add(bus.Serve(OpenVSwitchContracts.GetDevices, null, (request, _) => Task.FromResult(new DevicesAnswer(
-            [.. Devices.Values.Where(device => request.PortIds?.Contains(device.PortId) ?? true)],
-            [.. (request.PortIds ?? []).Where(id => !Devices.ContainsKey(id))]))));
+        served.Add(bus.Serve(OpenVSwitchContracts.GetDevices, null, async (request, _) =>
+        {
+            DeviceQuestions.Enqueue(request.PortIds ?? []);
+            await BeforeDevices;
+            return new DevicesAnswer(
+                [.. Devices.Values.Where(device => request.PortIds?.Contains(device.PortId) ?? true)],
+                [.. (request.PortIds ?? []).Where(id => !Devices.ContainsKey(id))]);
+        }));
         served.Add(bus.Serve(OpenVSwitchContracts.GetSecurityGroups, null, (request, _) =>
         {
             Interlocked.Increment(ref groupQuestions);
@@ -51,6 +56,12 @@ internal sealed class FakeServer : IDisposable
 
     /// <summary>How often the agent has asked for groups.</summary>
     public int GroupQuestions => Volatile.Read(ref groupQuestions);
+
+    /// <summary>The ports that the agent has asked for, each time; none for all.</summary>
+    public ConcurrentQueue<IReadOnlyCollection<string>> DeviceQuestions { get; } = new();
+
+    /// <summary>What answers about devices wait for.</summary>
+    public Task BeforeDevices { get; set; } = Task.CompletedTask;
 
     public ConcurrentDictionary<string, DeviceDetails> Devices { get; } = new();
 

@@ -6,6 +6,7 @@ using SharpStack.Foundation.Bus;
 using SharpStack.Foundation.Configuration;
 using SharpStack.LinuxHost.Namespaces;
 using SharpStack.Neutron.Agents.OpenVSwitch;
+using SharpStack.Neutron.Contracts;
 using SharpStack.OpenVSwitch.OpenFlow;
 using SharpStack.TestKit;
 using SharpStack.TestKit.Hosts;
@@ -143,6 +144,29 @@ public sealed class OpenVSwitchAgentTests : IAsyncLifetime
         await Eventually.TrueAsync(() => server.GroupQuestions > asked, "the agent asks for the group");
         await agent.WhenIdleAsync().WaitAsync(limit.Token);
         Assert.Equal(before, await sandbox.DumpFlowsAsync("br-int"));
+    }
+
+    [Fact]
+    public async Task Hints_that_come_while_it_works_are_followed_in_one_pass()
+    {
+        await EventuallyAsync(() => Task.FromResult(!server.DeviceQuestions.IsEmpty));
+        await agent.WhenIdleAsync().WaitAsync(limit.Token);
+        var release = new TaskCompletionSource();
+        server.BeforeDevices = release.Task;
+        server.DeviceQuestions.Clear();
+        string[] ids = [.. Enumerable.Range(0, 30).Select(number => $"port-{number:00}")];
+        await HintAsync(ids[0]);
+        await EventuallyAsync(() => Task.FromResult(!server.DeviceQuestions.IsEmpty));
+        foreach (var id in ids[1..])
+        {
+            await HintAsync(id);
+        }
+
+        release.SetResult();
+        await agent.WhenIdleAsync().WaitAsync(limit.Token);
+        Assert.Equal([ids[..1], ids[1..]], server.DeviceQuestions.Select(asked => asked.Order().ToArray()));
+
+        Task HintAsync(string id) => bus.CallAsync(OpenVSwitchContracts.PortChanged, new PortHint(id, "net-1", 1), FakeServer.Host, null, limit.Token);
     }
 
     [Fact]
@@ -406,7 +430,7 @@ public sealed class OpenVSwitchAgentTests : IAsyncLifetime
         return machine;
     }
 
-    private async Task<(string A, string B)> TwoMachinesAsync(params Contracts.SecurityGroupRuleDetails[] rules)
+    private async Task<(string A, string B)> TwoMachinesAsync(params SecurityGroupRuleDetails[] rules)
     {
         await server.SetGroupAsync("default", rules);
         var a = await MachineAsync("tap-a", "port-a", MacA, "10.0.0.10", "default");
