@@ -14,6 +14,7 @@ internal sealed class NeutronLeases : IAsyncDisposable
         NovaEvents = Keeper.Share("nova-events");
         DhcpScheduling = Keeper.Share("dhcp-scheduling");
         L3Scheduling = Keeper.Share("l3-scheduling");
+        PlacementReports = Keeper.Share("placement-reports");
     }
 
     public LeaseKeeper Keeper { get; }
@@ -26,6 +27,9 @@ internal sealed class NeutronLeases : IAsyncDisposable
 
     /// <summary>The sweep over routers whose L3 agents died or came.</summary>
     public LeaseShare L3Scheduling { get; }
+
+    /// <summary>What agents guarantee, told to Placement.</summary>
+    public LeaseShare PlacementReports { get; }
 
     public ValueTask DisposeAsync() => Keeper.DisposeAsync();
 }

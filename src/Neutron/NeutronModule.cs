@@ -19,6 +19,7 @@ using SharpStack.Neutron.Ml2;
 using SharpStack.Neutron.Networks;
 using SharpStack.Neutron.NetworkSegmentRanges;
 using SharpStack.Neutron.Notifications;
+using SharpStack.Neutron.PlacementReports;
 using SharpStack.Neutron.PortForwardings;
 using SharpStack.Neutron.Ports;
 using SharpStack.Neutron.Qos;
@@ -44,7 +45,7 @@ public sealed class NeutronModule : IServiceModule
     public IReadOnlyList<string> Services => [Server];
 
     public IEnumerable<(string Config, ConfigOption Option)> Options =>
-        [.. NeutronOptions.Declared.Concat(PolicyOptions.All).Concat(BusOptions.All).Concat(HttpTokenValidator.Options).Concat(ServiceCredentials.Options("nova")).Concat(DatabaseOptions.All).Select(option => (ConfigName, option))];
+        [.. NeutronOptions.Declared.Concat(PolicyOptions.All).Concat(BusOptions.All).Concat(HttpTokenValidator.Options).Concat(ServiceCredentials.Options("nova")).Concat(ServiceCredentials.Options("placement")).Concat(DatabaseOptions.All).Select(option => (ConfigName, option))];
 
     public void Register(ModuleContext context)
     {
@@ -81,6 +82,7 @@ public sealed class NeutronModule : IServiceModule
         services.AddSingleton<SubnetResource>();
         services.AddSingleton<PortResource>();
         services.AddSingleton<AgentReports>();
+        services.AddSingleton<PlacementReporter>();
         services.AddSingleton<AgentQuestions>();
         services.AddSingleton<TunnelQuestions>();
         services.AddSingleton<DhcpQuestions>();
@@ -230,7 +232,7 @@ public sealed class NeutronModule : IServiceModule
 }
 
 /// <summary>Serves the agents on the bus, and keeps the reconcilers running.</summary>
-internal sealed class NeutronServer(IMessageBus bus, AgentReports reports, AgentQuestions questions, TrunkReports trunks, TunnelQuestions tunnels, DhcpQuestions dhcp, L3Questions l3, DhcpSchedulingReconciler scheduling, L3SchedulingReconciler l3Scheduling, NovaNotifier nova, NeutronLeases leases, NetworkSegmentRangeResource ranges, NeutronStore store) : IWorker
+internal sealed class NeutronServer(IMessageBus bus, AgentReports reports, AgentQuestions questions, TrunkReports trunks, TunnelQuestions tunnels, DhcpQuestions dhcp, L3Questions l3, DhcpSchedulingReconciler scheduling, L3SchedulingReconciler l3Scheduling, NovaNotifier nova, PlacementReporter placement, NeutronLeases leases, NetworkSegmentRangeResource ranges, NeutronStore store) : IWorker
 {
     private readonly List<IDisposable> served = [];
 
@@ -258,6 +260,7 @@ internal sealed class NeutronServer(IMessageBus bus, AgentReports reports, Agent
         scheduling.Start();
         l3Scheduling.Start();
         nova.Start();
+        placement.Start();
     }
 
     public async Task StopAsync(CancellationToken cancellationToken)
@@ -267,6 +270,7 @@ internal sealed class NeutronServer(IMessageBus bus, AgentReports reports, Agent
         await scheduling.DisposeAsync();
         await l3Scheduling.DisposeAsync();
         await nova.DisposeAsync();
+        await placement.DisposeAsync();
         await leases.Keeper.StopAsync();
     }
 
@@ -282,6 +286,9 @@ internal sealed class NeutronServer(IMessageBus bus, AgentReports reports, Agent
                 break;
             case L3SchedulingReconciler.Key:
                 l3Scheduling.Look();
+                break;
+            case PlacementReporter.Key when hint.Id is { } agentId:
+                placement.Look(agentId);
                 break;
         }
 

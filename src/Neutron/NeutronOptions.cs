@@ -32,7 +32,7 @@ internal sealed class NeutronOptions(ServiceConfig config, HostOptions host)
     private static readonly ConfigOption<bool> NotifyDataOption = new("DEFAULT", "notify_nova_on_port_data_changes", true, "Tell Nova when a port's addresses change, so that it refreshes its cache.");
     private static readonly ConfigOption<string> DnsDomainOption = new("DEFAULT", "dns_domain", "openstacklocal", "Domain of the hosts.");
 
-    private static readonly ConfigOption<IReadOnlyList<string>> ServicePluginsOption = new("DEFAULT", "service_plugins", ["router", "port_forwarding", "conntrack_helper", "qos", "trunk"], "Service plugins to load; empty for none.");
+    private static readonly ConfigOption<IReadOnlyList<string>> ServicePluginsOption = new("DEFAULT", "service_plugins", ["router", "port_forwarding", "conntrack_helper", "qos", "trunk", "placement"], "Service plugins to load; empty for none.");
     private static readonly ConfigOption<bool> EnableSnatOption = new("DEFAULT", "enable_snat_by_default", true, "New external gateways translate source addresses where the request does not say.");
     private static readonly ConfigOption<int> MaxRoutesOption = new("DEFAULT", "max_routes", 30, "Extra routes of a router.") { Min = 0 };
     private static readonly ConfigOption<bool> AutomaticFailoverOption = new("DEFAULT", "allow_automatic_l3agent_failover", false, "Move the routers of a dead L3 agent to a live one.");

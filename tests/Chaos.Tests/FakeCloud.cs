@@ -31,6 +31,9 @@ internal sealed class FakeCloud : IAsyncDisposable
     public Task UpAsync(CancellationToken cancellationToken) =>
         SharpstackCommand.RunAsync(["up", "--fake", "--no-demo", "--data", layout.Data, "--port-base", portBase.ToString(CultureInfo.InvariantCulture)], cancellationToken);
 
+    /// <summary>Where the services' files are.</summary>
+    public string Configuration => layout.Configuration;
+
     /// <summary>SIGKILL, at once.</summary>
     public void Kill()
     {

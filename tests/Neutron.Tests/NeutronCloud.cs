@@ -43,6 +43,10 @@ internal sealed class NeutronCloud : IAsyncDisposable
     public static async Task<NeutronCloud> StartAsync(params (string Group, string Name, string Value)[] settings) =>
         new(await TestCloud.StartAsync([new NeutronModule()], [.. Defaults, .. settings.Select(setting => ("neutron", setting.Group, setting.Name, setting.Value))]));
 
+    /// <summary>With other services beside it.</summary>
+    public static async Task<NeutronCloud> StartAsync(IServiceModule[] others, params (string Group, string Name, string Value)[] settings) =>
+        new(await TestCloud.StartAsync([new NeutronModule(), .. others], [.. Defaults, .. settings.Select(setting => ("neutron", setting.Group, setting.Name, setting.Value))]));
+
     /// <summary>A server that shares its work by quick leases, and perhaps Nova's stand-in with it.</summary>
     /// <param name="other">The server whose database and bus it joins; to be disposed after it.</param>
     public static async Task<NeutronCloud> StartServerAsync(IServiceModule? nova = null, NeutronCloud? other = null, params (string Group, string Name, string Value)[] settings) =>

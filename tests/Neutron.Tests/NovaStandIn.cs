@@ -49,7 +49,7 @@ internal sealed class NovaStandIn : IServiceModule, IApiErrors
     {
         context.Http.Response.Headers["X-Subject-Token"] = "service";
         return context.WriteJsonAsync(201, static json => json.WriteRawValue(
-            """{"token": {"expires_at": "2099-01-01T00:00:00.000000Z", "catalog": [{"type": "compute", "endpoints": [{"interface": "internal", "region_id": "RegionOne", "url": "http://127.0.0.1:8774/v2.1"}]}]}}"""));
+            """{"token": {"expires_at": "2099-01-01T00:00:00.000000Z", "catalog": [{"type": "compute", "endpoints": [{"interface": "internal", "region_id": "RegionOne", "url": "http://127.0.0.1:8774/v2.1"}]}, {"type": "placement", "endpoints": [{"interface": "internal", "region_id": "RegionOne", "url": "http://127.0.0.1:8778"}]}]}}"""));
     }
 
     private async Task TakeAsync(ApiContext context)

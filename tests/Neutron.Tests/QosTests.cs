@@ -177,7 +177,7 @@ public sealed class QosTests
     {
         await using var cloud = await StartAsync();
         var promise = await PolicyAsync(cloud, "'shared': true");
-        await RuleAsync(cloud, promise, "minimum_bandwidth", "'min_kbps': 1");
+        await RuleAsync(cloud, promise, "packet_rate_limit", "'max_kpps': 1");
         await RefusedAsync(cloud.Demo.PostAsync("/v2.0/networks", Json($"{{'network': {{'qos_policy_id': '{promise}'}}}}")), 409, "QosRuleNotSupportedByNetwork");
         var network = (await cloud.CreateNetworkAsync()).Id();
         await RefusedAsync(cloud.Demo.PostAsync("/v2.0/ports", Json($"{{'port': {{'network_id': '{network}', 'qos_policy_id': '{promise}'}}}}")), 409, "QosRuleNotSupported");
@@ -185,7 +185,7 @@ public sealed class QosTests
         await CreateAsync(cloud.Demo, "ports", $"{{'network_id': '{network}', 'qos_policy_id': '{used}'}}");
         await RefusedAsync(cloud.Admin.PostAsync($"/v2.0/qos/policies/{used}/packet_rate_limit_rules", Json("{'packet_rate_limit_rule': {'max_kpps': 1}}")), 409, "QosRuleNotSupported");
 
-        Assert.Equal(["bandwidth_limit", "dscp_marking"], await TypesAsync(""));
+        Assert.Equal(["bandwidth_limit", "dscp_marking", "minimum_bandwidth", "minimum_packet_rate"], await TypesAsync(""));
         Assert.Equal(5, (await TypesAsync("?all_rules=True")).Count);
         var details = (await cloud.Admin.GetAsync("/v2.0/qos/rule-types/dscp_marking")).Expect(200).Json.GetProperty("rule_type");
         Assert.Equal("openvswitch", details.GetProperty("drivers")[0].Text("name"));
@@ -204,9 +204,9 @@ public sealed class QosTests
         Assert.DoesNotContain((await cloud.Admin.GetAsync("/v2.0/extensions")).Json.GetProperty("extensions").EnumerateArray(), extension => extension.Text("alias").StartsWith("qos", StringComparison.Ordinal));
     }
 
-    private static async Task<string> PolicyAsync(NeutronCloud cloud, string body) =>
+    internal static async Task<string> PolicyAsync(NeutronCloud cloud, string body) =>
         (await cloud.Admin.PostAsync("/v2.0/qos/policies", Json($"{{'policy': {{{body}}}}}"))).Expect(201).Json.GetProperty("policy").Id();
 
-    private static async Task<JsonElement> RuleAsync(NeutronCloud cloud, string policy, string type, string body) =>
+    internal static async Task<JsonElement> RuleAsync(NeutronCloud cloud, string policy, string type, string body) =>
         (await cloud.Admin.PostAsync($"/v2.0/qos/policies/{policy}/{type}_rules", Json($"{{'{type}_rule': {{{body}}}}}"))).Expect(201).Json.GetProperty($"{type}_rule");
 }

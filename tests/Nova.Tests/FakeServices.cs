@@ -36,6 +36,9 @@ internal sealed class FakeServices : IServiceModule
 
     public ConcurrentDictionary<string, JsonObject> Providers { get; } = new();
 
+    /// <summary>What ports of a network ask of Placement, by the network's id.</summary>
+    public ConcurrentDictionary<string, JsonObject> ResourceRequests { get; } = new();
+
     /// <summary>Provider UUID by consumer.</summary>
     public ConcurrentDictionary<string, string> Allocations { get; } = new();
 
@@ -159,7 +162,7 @@ internal sealed class FakeServices : IServiceModule
             })));
         Get(routes, "/v2.0/security-groups", _ => Listed("security_groups", Groups.Values));
         Get(routes, "/v2.0/ports", context => Listed("ports", Ports.Values.Where(port =>
-            Matches(context, "device_id", (string?)port["device_id"]) && Matches(context, "network_id", (string?)port["network_id"])
+            Matches(context, "id", (string?)port["id"]) && Matches(context, "device_id", (string?)port["device_id"]) && Matches(context, "network_id", (string?)port["network_id"])
             && (!context.Query.Has("fixed_ips") || ((JsonArray)port["fixed_ips"]!).Any(address => "ip_address=" + (string)address!["ip_address"]! == context.Query["fixed_ips"])))));
         Get(routes, "/v2.0/floatingips", context => Listed("floatingips", FloatingIps.Values.Where(ip => Matches(context, "port_id", (string?)ip["port_id"]))));
         Get(routes, "/v2.0/ports/{id}", context => Ports.TryGetValue(context.Route("id"), out var port) ? new JsonObject { ["port"] = port.DeepClone() } : null);
@@ -192,6 +195,7 @@ internal sealed class FakeServices : IServiceModule
             ["binding:vif_type"] = "ovs", ["binding:vnic_type"] = "normal",
             ["binding:vif_details"] = new JsonObject { ["port_filter"] = true, ["bridge_name"] = "br-int" },
             ["security_groups"] = new JsonArray("11111111-1111-1111-1111-111111111111"),
+            ["binding:profile"] = new JsonObject(), ["resource_request"] = ResourceRequests.GetValueOrDefault((string)network["id"]!)?.DeepClone(),
         };
         foreach (var (name, value) in asked)
         {
@@ -267,7 +271,10 @@ internal sealed class FirstHostScheduler(FakeServices services) : IScheduler
             ?? throw new NoValidHostException("No valid host was found. There are 0 hosts left of " + services.Providers.Count + ".");
         var (name, id) = ((string)provider["name"]!, (string)provider["uuid"]!);
         return Task.FromResult(new SchedulerChoice(
-            new Destination(name, name, id, new Dictionary<string, IReadOnlyDictionary<string, int>> { [id] = new Dictionary<string, int> { ["VCPU"] = spec.Vcpus, ["MEMORY_MB"] = spec.MemoryMb } }),
+            new Destination(name, name, id, new Dictionary<string, IReadOnlyDictionary<string, int>> { [id] = new Dictionary<string, int> { ["VCPU"] = spec.Vcpus, ["MEMORY_MB"] = spec.MemoryMb } })
+            {
+                Mappings = spec.Ports.SelectMany(port => port.Groups).ToDictionary(group => group.Id, _ => (IReadOnlyList<string>)[id]),
+            },
             []));
     }
 }

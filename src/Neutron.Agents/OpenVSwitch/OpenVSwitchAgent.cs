@@ -271,7 +271,7 @@ internal sealed partial class OpenVSwitchAgent : IWorker, IAsyncDisposable
     private AgentReport Report(bool first) => new(AgentTypes.OpenVSwitch, AgentTypes.OpenVSwitchBinary, settings.Host, Configurations(), first);
 
     /// <summary>What the API shows of the agent, by the names of OpenStack's.</summary>
-    private JsonObject Configurations() => new()
+    private JsonObject Configurations() => new JsonObject
     {
         ["bridge_mappings"] = new JsonObject(settings.BridgeMappings.Select(pair => KeyValuePair.Create(pair.Key, (JsonNode?)pair.Value))),
         ["integration_bridge"] = settings.IntegrationBridge,
@@ -288,7 +288,7 @@ internal sealed partial class OpenVSwitchAgent : IWorker, IAsyncDisposable
         ["extensions"] = new JsonArray(),
         ["ovs_capabilities"] = new JsonObject { ["datapath_types"] = new JsonArray("netdev", "system"), ["iface_types"] = new JsonArray("geneve", "gre", "internal", "patch", "system", "tap", "vxlan") },
         ["devices"] = wiring!.WiredPorts,
-    };
+    }.With(settings.ResourceProviders);
 
     [LoggerMessage(EventId = 6111, Level = LogLevel.Information, Message = "Bridge {Bridge} connected")]
     private partial void LogConnected(string bridge);

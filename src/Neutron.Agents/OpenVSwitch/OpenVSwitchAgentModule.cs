@@ -13,7 +13,7 @@ public sealed class OpenVSwitchAgentModule : IServiceModule
 
     /// <inheritdoc/>
     public IEnumerable<(string Config, ConfigOption Option)> Options =>
-        ConfigOption.DeclaredIn(typeof(OpenVSwitchAgentOptions)).Append(AgentOptions.BridgeMappings).Concat(BusOptions.All).Select(option => ("neutron", option));
+        ConfigOption.DeclaredIn(typeof(OpenVSwitchAgentOptions)).Append(AgentOptions.BridgeMappings).Concat(ConfigOption.DeclaredIn(typeof(ResourceProviderOptions))).Concat(BusOptions.All).Select(option => ("neutron", option));
 
     /// <inheritdoc/>
     public void Register(ModuleContext context)

@@ -1,4 +1,5 @@
 using System.Net;
+using System.Text.Json.Nodes;
 using SharpStack.Foundation.Configuration;
 
 namespace SharpStack.Neutron.Agents.OpenVSwitch;
@@ -95,6 +96,9 @@ internal sealed record AgentSettings
 
     public required IReadOnlyList<ushort> PermittedEthertypes { get; init; }
 
+    /// <summary>What the agent reports for Placement.</summary>
+    public JsonObject ResourceProviders { get; init; } = [];
+
     public static AgentSettings Read(ServiceConfig config, string host) => new()
     {
         Host = host,
@@ -112,6 +116,7 @@ internal sealed record AgentSettings
         ReportInterval = TimeSpan.FromSeconds(config.Get(OpenVSwitchAgentOptions.ReportInterval)),
         Firewall = config.Get(OpenVSwitchAgentOptions.EnableSecurityGroup) && config.Get(OpenVSwitchAgentOptions.FirewallDriver) == "openvswitch",
         PermittedEthertypes = [.. config.Get(OpenVSwitchAgentOptions.PermittedEthertypes).Select(ReadEtherType)],
+        ResourceProviders = ResourceProviderOptions.Read(config, host, config.Get(AgentOptions.BridgeMappings)),
     };
 
     private static ushort ReadEtherType(string text)

@@ -18,6 +18,7 @@ internal sealed class SimulatedAgents : IAsyncDisposable
     private readonly string host;
     private readonly IMessageBus bus;
     private readonly JsonObject mappings = [];
+    private readonly JsonObject providers;
     private readonly Reconciler<string> ports;
     private readonly Reconciler<string> networks;
     private readonly Reconciler<string> routers;
@@ -28,6 +29,7 @@ internal sealed class SimulatedAgents : IAsyncDisposable
     {
         this.host = host;
         this.bus = bus;
+        providers = ResourceProviderOptions.Read(config, host, config.Get(AgentOptions.BridgeMappings));
         foreach (var (physicalNetwork, bridge) in config.Get(AgentOptions.BridgeMappings))
         {
             mappings[physicalNetwork] = bridge;
@@ -179,7 +181,7 @@ internal sealed class SimulatedAgents : IAsyncDisposable
         AgentTypes.OpenVSwitch,
         AgentTypes.OpenVSwitchBinary,
         host,
-        new JsonObject { ["bridge_mappings"] = mappings.DeepClone(), ["integration_bridge"] = "br-int", ["datapath_type"] = "netdev", ["tunnel_types"] = new JsonArray("geneve", "gre", "vxlan") },
+        new JsonObject { ["bridge_mappings"] = mappings.DeepClone(), ["integration_bridge"] = "br-int", ["datapath_type"] = "netdev", ["tunnel_types"] = new JsonArray("geneve", "gre", "vxlan") }.With(providers),
         start);
 
     private AgentReport DhcpReport(bool start) =>

@@ -10,7 +10,8 @@ public sealed class SimulatedAgentsModule : IServiceModule
 
     public IReadOnlyList<string> Services => [ServiceName];
 
-    public IEnumerable<(string Config, ConfigOption Option)> Options => [("neutron", AgentOptions.BridgeMappings), ("neutron", AgentOptions.SimulatedHosts)];
+    public IEnumerable<(string Config, ConfigOption Option)> Options =>
+        [("neutron", AgentOptions.BridgeMappings), ("neutron", AgentOptions.SimulatedHosts), .. ConfigOption.DeclaredIn(typeof(ResourceProviderOptions)).Select(option => ("neutron", option))];
 
     public void Register(ModuleContext context) => context.AddWorker<SimulatedHosts>();
 }

@@ -231,7 +231,15 @@ internal sealed class AgentApi(NeutronStore store, AgentDirectory directory, Res
         json.WriteString("started_at", Time(row.StartedAt));
         json.WriteString("heartbeat_timestamp", Time(row.HeartbeatAt));
         json.WriteString("description", row.Description);
-        json.WriteNull("resources_synced");
+        if (row.ResourcesSynced is { } isSynced)
+        {
+            json.WriteBoolean("resources_synced", isSynced);
+        }
+        else
+        {
+            json.WriteNull("resources_synced");
+        }
+
         if (row.AgentType is AgentTypes.Dhcp or AgentTypes.L3)
         {
             json.WriteString("availability_zone", row.AvailabilityZone);

@@ -2,6 +2,7 @@ using System.Collections.Concurrent;
 using LinqToDB;
 using LinqToDB.Async;
 using SharpStack.Neutron.Contracts;
+using SharpStack.Neutron.PlacementReports;
 using SharpStack.Neutron.Ports;
 using SharpStack.Neutron.Routers;
 using SharpStack.Neutron.Storage;
@@ -10,7 +11,7 @@ using SharpStack.Neutron.Trunks;
 namespace SharpStack.Neutron.Agents;
 
 /// <summary>Takes the agents' signs of life.</summary>
-internal sealed class AgentReports(NeutronStore store, AgentDirectory directory, PortOperations ports, DhcpSchedulingReconciler scheduling, L3SchedulingReconciler l3Scheduling)
+internal sealed class AgentReports(NeutronStore store, AgentDirectory directory, PortOperations ports, DhcpSchedulingReconciler scheduling, L3SchedulingReconciler l3Scheduling, PlacementReporter placement)
 {
     private readonly ConcurrentDictionary<string, bool> seen = new();
 
@@ -37,6 +38,7 @@ internal sealed class AgentReports(NeutronStore store, AgentDirectory directory,
         row.Binary = report.Binary;
         row.Topic = report.Topic;
         row.AvailabilityZone = report.AvailabilityZone;
+        var before = isNew || report.Start ? null : row.Configurations;
         row.Configurations = report.Configurations.ToJsonString();
         row.HeartbeatAt = work.Now;
         row.StartedAt = report.Start ? work.Now : row.StartedAt;
@@ -51,6 +53,7 @@ internal sealed class AgentReports(NeutronStore store, AgentDirectory directory,
 
         if (row.AgentType == AgentTypes.OpenVSwitch)
         {
+            placement.Reported(work, row, before);
             TunnelQuestions.TellChange(work, tunnel, TunnelQuestions.EndpointOf(row));
         }
 

@@ -1,6 +1,7 @@
 using SharpStack.Neutron.Agents;
 using SharpStack.Neutron.Api;
 using SharpStack.Neutron.Contracts;
+using SharpStack.Neutron.PlacementReports;
 using SharpStack.Neutron.Storage;
 
 namespace SharpStack.Neutron.Ml2;
@@ -10,16 +11,21 @@ internal sealed class OpenVSwitchMechanismDriver : IMechanismDriver
 {
     public const string DriverName = "openvswitch";
 
+    /// <summary>The kinds of ports that it binds.</summary>
+    public static readonly IReadOnlyList<string> VnicTypes = ["normal"];
+
     public string Name => DriverName;
 
     public PortBinding? TryBind(PortRow port, Segment segment, IReadOnlyList<Agent> agents, string? trunkId)
     {
-        if (port.VnicType != "normal")
+        if (!VnicTypes.Contains(port.VnicType))
         {
             return null;
         }
 
-        var agent = agents.FirstOrDefault(agent => agent.Row.AgentType == AgentTypes.OpenVSwitch && agent.Row.AdminStateUp && Reaches(agent, segment));
+        var given = PortAllocation.Read(port.Profile).Values;
+        var agent = agents.FirstOrDefault(agent => agent.Row.AgentType == AgentTypes.OpenVSwitch && agent.Row.AdminStateUp && Reaches(agent, segment)
+            && given.All(provider => AgentResources.IsGivenBy(agent, segment, provider)));
         return agent is null ? null : new PortBinding("ovs", JsonText.Of(json =>
         {
             json.WriteStartObject();

@@ -170,6 +170,7 @@ internal sealed class NetworkResource(NeutronOptions options, SegmentManager seg
         var policy = await QosAttachments.ReadAsync(work, caller, body, row.QosPolicyId);
         if (policy != row.QosPolicyId)
         {
+            (await work.Db.GetTable<PortRow>().Where(port => port.NetworkId == row.Id && port.QosPolicyId == null).ToListAsync(work.Cancellation)).ForEach(QosAttachments.RefuseWhereGiven);
             row.QosPolicyId = policy;
             await QosAttachments.CheckNetworkAsync(work, row);
         }
@@ -256,7 +257,6 @@ internal sealed class NetworkResource(NeutronOptions options, SegmentManager seg
             Revision = 1,
         });
         await CheckDefaultAsync(work, row);
-        await QosAttachments.CheckNetworkAsync(work, row);
         await work.Db.InsertAsync(row, token: work.Cancellation);
         if (row.Shared)
         {
@@ -274,6 +274,7 @@ internal sealed class NetworkResource(NeutronOptions options, SegmentManager seg
             segmentRows.Add(await SegmentManager.AddAsync(work, row.Id, placed[i], i));
         }
 
+        await QosAttachments.CheckNetworkAsync(work, row);
         work.Remember(row.Id, new NetworkView(row, [], segmentRows, [], [], [], IsRouted: false, null, null, row.Shared));
         return row.Id;
     }

@@ -5,7 +5,8 @@ using SharpStack.Neutron.Contracts;
 namespace SharpStack.Neutron.Notifications;
 
 /// <summary>There is work of that name for the server that does it.</summary>
-internal sealed record WorkHint(string Work);
+/// <param name="Id">What it is about; null for all there is.</param>
+internal sealed record WorkHint(string Work, string? Id = null);
 
 /// <summary>What the servers tell each other.</summary>
 internal static class ServerHints

@@ -72,6 +72,7 @@ internal sealed class PortResource(NeutronOptions options, SecurityGroupResource
             static row => row.QosPolicyId,
             PortAttributes.Shown("qos_network_policy_id", static (json, view) => json.WriteStringValue(view.Network.QosPolicyId), static (rows, db, values) =>
                 rows.Where(row => db.GetTable<NetworkRow>().Any(network => network.Id == row.NetworkId && values.Contains(network.QosPolicyId!))))),
+        .. options.HasPlugin("qos") ? (ResourceAttribute<PortRow, PortView>[])[PortAttributes.Shown(ResourceRequests.Attribute, static (json, view) => ResourceRequests.Write(json, view.ResourceRequest))] : [],
         .. options.HasPlugin("trunk")
             ? (ResourceAttribute<PortRow, PortView>[])[new("trunk_details") { Write = static (json, view) => view.Trunk!.Write(json), IsShown = static view => view.Trunk is not null }] : [],
         new("tags") { Post = true, Check = Checks.Texts, Write = static (json, view) => json.WriteTexts(view.Tags) },
@@ -97,11 +98,13 @@ internal sealed class PortResource(NeutronOptions options, SecurityGroupResource
         var bound = (await db.GetTable<PortSecurityGroupRow>().WhereIn(row => row.PortId, ids).OrderBy(row => row.SecurityGroupId).ToListAsync(cancellationToken)).ToLookup(row => row.PortId, row => row.SecurityGroupId);
         var tags = await Tags.LoadAsync(db, ids, cancellationToken);
         var targets = await Sharing.TargetsAsync(db, networks.Values, cancellationToken);
+        var requests = options.HasPlugin("qos") ? await ResourceRequests.LoadAsync(db, rows, networks, cancellationToken) : [];
         var trunks = options.HasPlugin("trunk") ? await TrunkDetails.LoadAsync(db, ids, cancellationToken) : [];
         return [.. rows.Where(row => networks.ContainsKey(row.NetworkId)).Select(row =>
             new PortView(row, [.. addresses[row.Id]], [.. bound[row.Id]], [.. tags[row.Id]], networks[row.NetworkId], [.. targets[row.NetworkId]], networks[row.NetworkId].Shared)
             {
                 Trunk = trunks.GetValueOrDefault(row.Id),
+                ResourceRequest = requests.GetValueOrDefault(row.Id),
             })];
     }
 
@@ -138,6 +141,7 @@ internal sealed class PortResource(NeutronOptions options, SecurityGroupResource
         var policy = await QosAttachments.ReadAsync(work, caller, body, row.QosPolicyId);
         if (policy != row.QosPolicyId)
         {
+            QosAttachments.RefuseWhereGiven(row);
             row.QosPolicyId = policy;
             await QosAttachments.CheckPortAsync(work, row, view.Network);
         }
@@ -302,7 +306,11 @@ internal sealed class PortResource(NeutronOptions options, SecurityGroupResource
         }
 
         var targets = await Sharing.TargetsAsync(work.Db, [network], work.Cancellation);
-        work.Remember(row.Id, new PortView(row, addresses, [.. groupIds.Order(StringComparer.Ordinal)], tags, network, [.. targets[network.Id]], network.Shared));
+        var requests = options.HasPlugin("qos") ? await ResourceRequests.LoadAsync(work.Db, [row], new Dictionary<string, NetworkRow> { [network.Id] = network }, work.Cancellation) : [];
+        work.Remember(row.Id, new PortView(row, addresses, [.. groupIds.Order(StringComparer.Ordinal)], tags, network, [.. targets[network.Id]], network.Shared)
+        {
+            ResourceRequest = requests.GetValueOrDefault(row.Id),
+        });
         return row.Id;
     }
 

@@ -1,4 +1,5 @@
 using SharpStack.Neutron.Api;
+using SharpStack.Neutron.Qos;
 using SharpStack.Neutron.Storage;
 using SharpStack.Neutron.Trunks;
 
@@ -13,4 +14,7 @@ internal sealed record PortView(
 {
     /// <summary>The trunk that it carries; null for none.</summary>
     public TrunkDetails? Trunk { get; init; }
+
+    /// <summary>What it asks of Placement; null for nothing.</summary>
+    public IReadOnlyList<RequestGroup>? ResourceRequest { get; init; }
 }

@@ -5,6 +5,7 @@ using LinqToDB.Data;
 using SharpStack.Neutron.Api;
 using SharpStack.Neutron.Contracts;
 using SharpStack.Neutron.FloatingIps;
+using SharpStack.Neutron.PlacementReports;
 using SharpStack.Neutron.Rbac;
 using SharpStack.Neutron.Routers;
 using SharpStack.Neutron.Storage;
@@ -46,18 +47,27 @@ internal static class QosAttachments
     public static Task<string?> DefaultOfAsync(Work work, string projectId) =>
         work.Db.GetTable<QosPolicyRow>().Where(row => row.ProjectId == projectId && row.IsDefault).Select(row => (string?)row.Id).FirstOrDefaultAsync(work.Cancellation);
 
-    /// <summary>Refuses a policy with rules that no agent would follow.</summary>
+    /// <summary>Refuses a policy with rules that nothing would see to.</summary>
     public static async Task CheckPortAsync(Work work, PortRow port, NetworkRow network)
     {
-        if (EffectiveOf(port, network) is { } id && await FirstUnenforcedAsync(work, id) is { } type)
+        if (EffectiveOf(port, network) is { } id && await FirstUnsupportedAsync(work, id, network.Id) is { } type)
         {
             throw QosErrors.NotSupportedByPort(type, port.Id);
         }
     }
 
+    /// <summary>What was claimed for a port in Placement does not follow another policy.</summary>
+    public static void RefuseWhereGiven(PortRow port)
+    {
+        if (PortAllocation.Read(port.Profile).Count > 0)
+        {
+            throw QosErrors.TrackedInPlacement();
+        }
+    }
+
     public static async Task CheckNetworkAsync(Work work, NetworkRow network)
     {
-        if (network.QosPolicyId is { } id && await FirstUnenforcedAsync(work, id) is { } type)
+        if (network.QosPolicyId is { } id && await FirstUnsupportedAsync(work, id, network.Id) is { } type)
         {
             throw QosErrors.NotSupportedByNetwork(type, network.Id);
         }
@@ -111,9 +121,38 @@ internal static class QosAttachments
         }
     }
 
-    private static async Task<string?> FirstUnenforcedAsync(Work work, string policyId)
+    /// <summary>Refuses a rule of a policy where something that follows the policy could not have it, or has what Placement counts already.</summary>
+    public static async Task CheckRuleAsync(Work work, QosRuleKind kind, string policyId)
+    {
+        var ports = PortsOf(work.Db, policyId);
+        if (!kind.IsSupported && await ports.Select(port => port.Id).FirstOrDefaultAsync(work.Cancellation) is { } any)
+        {
+            throw QosErrors.NotSupportedByPort(kind.Type, any);
+        }
+
+        if (!kind.IsGuarantee)
+        {
+            return;
+        }
+
+        if (kind == QosRuleKind.MinimumBandwidth && await ports.Where(port => !work.Db.GetTable<SegmentRow>().Any(
+            segment => segment.NetworkId == port.NetworkId && segment.PhysicalNetwork != null && segment.SegmentIndex == work.Db.GetTable<SegmentRow>().Where(other => other.NetworkId == port.NetworkId).Min(other => other.SegmentIndex)))
+            .Select(port => port.Id).FirstOrDefaultAsync(work.Cancellation) is { } placeless)
+        {
+            throw QosErrors.NotSupportedByPort(kind.Type, placeless);
+        }
+
+        if (await ports.AnyAsync(port => port.DeviceOwner.StartsWith("compute:"), work.Cancellation))
+        {
+            throw QosErrors.TrackedInPlacement();
+        }
+    }
+
+    /// <summary>The first kind of rule of a policy that nothing on a network sees to. Bandwidth is a physical network's: others have none that could be counted.</summary>
+    private static async Task<string?> FirstUnsupportedAsync(Work work, string policyId, string networkId)
     {
         var types = await work.Db.GetTable<QosRuleRow>().Where(row => row.PolicyId == policyId).Select(row => row.Type).ToListAsync(work.Cancellation);
-        return types.Find(static type => QosRuleKind.All.Any(kind => kind.Type == type && !kind.IsEnforced));
+        return types.Find(static type => QosRuleKind.All.Any(kind => kind.Type == type && !kind.IsSupported))
+            ?? (types.Contains(QosRuleKind.MinimumBandwidth.Type) && (await ResourceRequests.PhysicalNetworksAsync(work.Db, [networkId], work.Cancellation)).Count == 0 ? QosRuleKind.MinimumBandwidth.Type : null);
     }
 }

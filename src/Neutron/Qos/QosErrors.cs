@@ -17,6 +17,9 @@ internal static class QosErrors
 
     public static CloudException NotSupportedByNetwork(string type, string networkId) => NeutronErrors.Conflict("QosRuleNotSupportedByNetwork", $"Rule {type} is not supported by network {networkId}");
 
+    public static CloudException TrackedInPlacement() =>
+        new(ErrorKind.NotImplemented, "Cannot update QoS policies/rules backed by resources tracked in Placement", "NotImplementedError");
+
     public static CloudException Conflicts(string type, QosRuleRow existing) =>
         NeutronErrors.Conflict("QoSRulesConflict", $"Rule {type} conflicts with rule {existing.Id} which already exists in QoS Policy {existing.PolicyId}.");
 

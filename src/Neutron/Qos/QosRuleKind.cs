@@ -3,13 +3,25 @@ using SharpStack.Neutron.Api;
 
 namespace SharpStack.Neutron.Qos;
 
+/// <summary>Who does what a rule says.</summary>
+internal enum QosSupport
+{
+    None,
+
+    /// <summary>The agents, in the switch.</summary>
+    Agents,
+
+    /// <summary>Placement and Nova's scheduler: nothing is put where it would not be had.</summary>
+    Scheduling,
+}
+
 /// <summary>A kind of rule: what its attributes are called, and what they may be.</summary>
 /// <param name="Type">Its name on the wire: <c>bandwidth_limit</c>.</param>
 /// <param name="Amount">The attribute that it is all about: <c>max_kbps</c>.</param>
 /// <param name="Burst">Null where there is none.</param>
 /// <param name="Directions">Empty where it has no direction.</param>
-/// <param name="IsEnforced">The agents do what it says; others are kept, and refused by what would have to follow them.</param>
-internal sealed record QosRuleKind(string Type, string Amount, string? Burst, IReadOnlyList<string> Directions, bool IsEnforced)
+/// <param name="Support">Who sees to it.</param>
+internal sealed record QosRuleKind(string Type, string Amount, string? Burst, IReadOnlyList<string> Directions, QosSupport Support)
 {
     public const string AnyDirection = "any";
 
@@ -18,13 +30,19 @@ internal sealed record QosRuleKind(string Type, string Amount, string? Burst, IR
     /// <summary>The marks that a DSCP field may have by their RFCs.</summary>
     private static readonly int[] Marks = [0, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30, 32, 34, 36, 38, 40, 46, 48, 56];
 
-    public static readonly QosRuleKind BandwidthLimit = new("bandwidth_limit", "max_kbps", "max_burst_kbps", BothWays, IsEnforced: true);
-    public static readonly QosRuleKind DscpMarking = new("dscp_marking", "dscp_mark", null, [], IsEnforced: true);
-    public static readonly QosRuleKind MinimumBandwidth = new("minimum_bandwidth", "min_kbps", null, BothWays, IsEnforced: false);
-    public static readonly QosRuleKind PacketRateLimit = new("packet_rate_limit", "max_kpps", "max_burst_kpps", BothWays, IsEnforced: false);
-    public static readonly QosRuleKind MinimumPacketRate = new("minimum_packet_rate", "min_kpps", null, [.. BothWays, AnyDirection], IsEnforced: false);
+    public static readonly QosRuleKind BandwidthLimit = new("bandwidth_limit", "max_kbps", "max_burst_kbps", BothWays, QosSupport.Agents);
+    public static readonly QosRuleKind DscpMarking = new("dscp_marking", "dscp_mark", null, [], QosSupport.Agents);
+    public static readonly QosRuleKind MinimumBandwidth = new("minimum_bandwidth", "min_kbps", null, BothWays, QosSupport.Scheduling);
+    public static readonly QosRuleKind PacketRateLimit = new("packet_rate_limit", "max_kpps", "max_burst_kpps", BothWays, QosSupport.None);
+    public static readonly QosRuleKind MinimumPacketRate = new("minimum_packet_rate", "min_kpps", null, [.. BothWays, AnyDirection], QosSupport.Scheduling);
 
     public static readonly IReadOnlyList<QosRuleKind> All = [BandwidthLimit, DscpMarking, MinimumBandwidth, PacketRateLimit, MinimumPacketRate];
+
+    /// <summary>Something sees to what it says; the others are kept, and refused by what would have to follow them.</summary>
+    public bool IsSupported => Support != QosSupport.None;
+
+    /// <summary>It asks for a part of what there is: Placement counts it.</summary>
+    public bool IsGuarantee => Support == QosSupport.Scheduling;
 
     public static QosRuleKind Of(QosRuleRow row) => All.First(kind => kind.Type == row.Type);
 

@@ -62,6 +62,11 @@ internal sealed class QosRuleResource(QosRuleKind kind, bool isAlias) : ChildRes
 
     public override async Task DeleteAsync(Work work, Caller caller, QosRuleView view)
     {
+        if (kind.IsGuarantee)
+        {
+            await QosAttachments.CheckRuleAsync(work, kind, view.Row.PolicyId);
+        }
+
         await work.Db.GetTable<QosRuleRow>().Where(row => row.Id == view.Row.Id).DeleteAsync(work.Cancellation);
         await ChangedAsync(work, await ParentAsync(work, view.Row.PolicyId));
     }
@@ -86,10 +91,7 @@ internal sealed class QosRuleResource(QosRuleKind kind, bool isAlias) : ChildRes
             CheckBeside(row, other);
         }
 
-        if (!kind.IsEnforced && await QosAttachments.PortsOf(work.Db, row.PolicyId).Select(port => port.Id).FirstOrDefaultAsync(work.Cancellation) is { } port)
-        {
-            throw QosErrors.NotSupportedByPort(kind.Type, port);
-        }
+        await QosAttachments.CheckRuleAsync(work, kind, row.PolicyId);
     }
 
     /// <summary>Two rules of one policy must not contradict each other.</summary>

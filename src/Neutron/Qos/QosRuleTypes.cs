@@ -21,7 +21,7 @@ internal static class QosRuleTypes
         {
             json.WriteStartObject();
             json.WriteStartArray("rule_types");
-            foreach (var kind in QosRuleKind.All.Where(kind => isAll || kind.IsEnforced))
+            foreach (var kind in QosRuleKind.All.Where(kind => isAll || kind.IsSupported))
             {
                 json.WriteStartObject();
                 json.WriteString("type", kind.Type);
@@ -50,7 +50,7 @@ internal static class QosRuleTypes
             json.WriteStartObject("rule_type");
             json.WriteString("type", kind.Type);
             json.WriteStartArray("drivers");
-            if (kind.IsEnforced)
+            if (kind.IsSupported)
             {
                 json.WriteStartObject();
                 json.WriteString("name", OpenVSwitchMechanismDriver.DriverName);

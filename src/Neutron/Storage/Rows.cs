@@ -498,6 +498,10 @@ internal sealed class AgentRow
 
     [Column("heartbeat_at")]
     public long HeartbeatAt { get; set; }
+
+    /// <summary>Whether Placement has what the agent guarantees; null where it guarantees nothing.</summary>
+    [Column("resources_synced")]
+    public bool? ResourcesSynced { get; set; }
 }
 
 [Table("network_dhcp_agents")]

@@ -3,6 +3,7 @@ using System.Text.Json;
 using SharpStack.Foundation;
 using SharpStack.Foundation.Configuration;
 using SharpStack.Foundation.Identity;
+using SharpStack.Nova.Scheduling;
 using SharpStack.Nova.Servers;
 using SharpStack.Nova.Storage;
 
@@ -12,6 +13,8 @@ namespace SharpStack.Nova.Clients;
 internal sealed class NeutronClient(ServiceClients clients, ServiceConfig config)
 {
     private const string BindingFailed = "binding_failed";
+    private const string Profile = "binding:profile";
+    private const string Allocation = "allocation";
 
     private static readonly ILookup<(string Port, string Ip), string> NoFloatingIps = Array.Empty<string>().ToLookup(_ => ("", ""));
 
@@ -36,14 +39,14 @@ internal sealed class NeutronClient(ServiceClients clients, ServiceConfig config
         var missing = new List<int>();
         for (var i = 0; i < wanted.Count; i++)
         {
-            var port = wanted[i].PortId is { } own ? await BindAsync(own, row, cancellationToken) : TakeMatching(existing, wanted, wanted[i]);
+            var port = wanted[i].PortId is { } own ? await BindAsync(own, row, wanted[i].Allocation, cancellationToken) : TakeMatching(existing, wanted, wanted[i]);
             if (port is null)
             {
                 missing.Add(i);
             }
             else
             {
-                ports[i] = port.Value.Text("binding:host_id") == row.Host ? port : await BindAsync(port.Value.Text("id")!, row, cancellationToken);
+                ports[i] = port.Value.Text("binding:host_id") == row.Host ? port : await BindAsync(port.Value.Text("id")!, row, null, cancellationToken);
             }
         }
 
@@ -54,6 +57,13 @@ internal sealed class NeutronClient(ServiceClients clients, ServiceConfig config
             {
                 ports[missing[i]] = created[i];
             }
+        }
+
+        // A port that Nova makes is there only after its host was chosen.
+        var unscheduled = wanted.Zip(ports, (network, port) => (network, port: port!.Value)).FirstOrDefault(pair => pair.network.PortId is null && RequestOf(pair.port) is not null);
+        if (unscheduled.network is not null)
+        {
+            throw CloudException.BadRequest($"Using networks with QoS policy is not supported for instance {row.Uuid}. (Network ID is {unscheduled.network.NetworkId})");
         }
 
         var floating = await FloatingIpsAsync([.. wanted.Select(network => network.PortId).OfType<string>()], cancellationToken);
@@ -80,14 +90,28 @@ internal sealed class NeutronClient(ServiceClients clients, ServiceConfig config
         foreach (var port in await ListAsync(row.Uuid, cancellationToken))
         {
             var id = port.Text("id")!;
-            await ReleasePortAsync(id, own.Contains(id), cancellationToken);
+            await ReleasePortAsync(port, own.Contains(id), cancellationToken);
         }
     }
 
-    public async Task ReleasePortAsync(string id, bool keep, CancellationToken cancellationToken)
+    /// <summary>What ports ask of Placement; those that ask for nothing are left out.</summary>
+    public async Task<IReadOnlyList<PortRequest>> ResourceRequestsAsync(IReadOnlyList<string> portIds, CancellationToken cancellationToken)
     {
+        if (portIds.Count == 0)
+        {
+            return [];
+        }
+
+        using var document = await neutron.CallAsync(
+            HttpMethod.Get, $"/v2.0/ports?{string.Join('&', portIds.Select(id => $"id={id}"))}&fields=id&fields=resource_request", null, null, cancellationToken);
+        return [.. document!.RootElement.GetProperty("ports").EnumerateArray().Select(RequestOf).OfType<PortRequest>()];
+    }
+
+    private async Task ReleasePortAsync(JsonElement port, bool keep, CancellationToken cancellationToken)
+    {
+        var id = port.Text("id")!;
         using var response = keep
-            ? await neutron.SendAsync(HttpMethod.Put, $"/v2.0/ports/{id}", WriteUnbound, null, cancellationToken)
+            ? await neutron.SendAsync(HttpMethod.Put, $"/v2.0/ports/{id}", json => WriteUnbound(json, port), null, cancellationToken)
             : await neutron.SendAsync(HttpMethod.Delete, $"/v2.0/ports/{id}", null, null, cancellationToken);
         if (!response.IsSuccessStatusCode && response.StatusCode != System.Net.HttpStatusCode.NotFound)
         {
@@ -185,8 +209,16 @@ internal sealed class NeutronClient(ServiceClients clients, ServiceConfig config
             .ToLookup(ip => (ip.Port, ip.Fixed), ip => ip.Floating);
     }
 
-    private async Task<JsonElement> BindAsync(string portId, InstanceRow row, CancellationToken cancellationToken)
+    /// <param name="allocation">What was claimed for it; null for nothing.</param>
+    private async Task<JsonElement> BindAsync(string portId, InstanceRow row, IReadOnlyDictionary<string, string>? allocation, CancellationToken cancellationToken)
     {
+        JsonElement profile = default;
+        if (allocation is not null)
+        {
+            using var now = await neutron.CallAsync(HttpMethod.Get, $"/v2.0/ports/{portId}", null, null, cancellationToken);
+            profile = now!.RootElement.GetProperty("port").GetProperty(Profile).Clone();
+        }
+
         using var document = await neutron.CallAsync(
             HttpMethod.Put,
             $"/v2.0/ports/{portId}",
@@ -195,6 +227,11 @@ internal sealed class NeutronClient(ServiceClients clients, ServiceConfig config
                 json.WriteStartObject();
                 json.WriteStartObject("port");
                 WriteOwner(json, row);
+                if (allocation is not null)
+                {
+                    WriteProfile(json, profile, allocation);
+                }
+
                 json.WriteEndObject();
                 json.WriteEndObject();
             },
@@ -332,13 +369,52 @@ internal sealed class NeutronClient(ServiceClients clients, ServiceConfig config
         json.WriteString("binding:host_id", row.Host);
     }
 
-    private static void WriteUnbound(Utf8JsonWriter json)
+    private static PortRequest? RequestOf(JsonElement port) =>
+        !port.TryGetProperty("resource_request", out var request) || request.ValueKind != JsonValueKind.Object || !request.TryGetProperty("request_groups", out var groups) || groups.GetArrayLength() == 0
+            ? null
+            : new PortRequest(
+                port.Text("id")!,
+                [.. groups.EnumerateArray().Select(group => new PortRequestGroup(
+                    group.Text("id")!,
+                    group.GetProperty("resources").EnumerateObject().ToDictionary(resource => resource.Name, resource => resource.Value.GetInt32()),
+                    group.TryGetProperty("required", out var required) ? [.. required.EnumerateArray().Select(trait => trait.GetString()!)] : []))],
+                request.TryGetProperty("same_subtree", out var subtree) ? [.. subtree.EnumerateArray().Select(id => id.GetString()!)] : []);
+
+    /// <summary>A port's profile with another allocation; null for none.</summary>
+    private static void WriteProfile(Utf8JsonWriter json, JsonElement profile, IReadOnlyDictionary<string, string>? allocation)
+    {
+        json.WriteStartObject(Profile);
+        foreach (var member in profile.EnumerateObject().Where(member => member.Name != Allocation))
+        {
+            member.WriteTo(json);
+        }
+
+        if (allocation is not null)
+        {
+            json.WriteStartObject(Allocation);
+            foreach (var (group, provider) in allocation)
+            {
+                json.WriteString(group, provider);
+            }
+
+            json.WriteEndObject();
+        }
+
+        json.WriteEndObject();
+    }
+
+    private static void WriteUnbound(Utf8JsonWriter json, JsonElement port)
     {
         json.WriteStartObject();
         json.WriteStartObject("port");
         json.WriteString("device_id", "");
         json.WriteString("device_owner", "");
         json.WriteNull("binding:host_id");
+        if (port.TryGetProperty(Profile, out var profile) && profile.ValueKind == JsonValueKind.Object && profile.TryGetProperty(Allocation, out _))
+        {
+            WriteProfile(json, profile, null);
+        }
+
         json.WriteEndObject();
         json.WriteEndObject();
     }

@@ -3,6 +3,7 @@ using System.Text.Json;
 using SharpStack.Foundation;
 using SharpStack.Foundation.Configuration;
 using SharpStack.Foundation.Identity;
+using SharpStack.Foundation.Providers;
 using SharpStack.Nova.Contracts;
 using SharpStack.Nova.Scheduling;
 using SharpStack.Nova.Servers;
@@ -17,6 +18,7 @@ internal sealed class PlacementClient(ServiceClients clients, ServiceConfig conf
     private const string DisabledTrait = "COMPUTE_STATUS_DISABLED";
 
     private readonly ServiceClient placement = clients.For(config, "placement", "placement");
+    private readonly ProviderClient providers = new(clients.For(config, "placement", "placement"));
 
     /// <summary>Makes the instance's allocation the one that the scheduler proposed, whatever it was before.</summary>
     /// <param name="check">Throws where the instance is another conductor's by now. It is asked after the consumer's generation was read: what another one has claimed
@@ -70,47 +72,48 @@ internal sealed class PlacementClient(ServiceClients clients, ServiceConfig conf
     public async Task PublishAsync(
         ComputeNodeRow node, bool disabled, IReadOnlyList<(string Id, bool IsMember)> aggregates, Func<string, bool> isStranger, CancellationToken cancellationToken)
     {
-        var path = $"/resource_providers/{node.Uuid}";
-        using (var found = await placement.SendAsync(HttpMethod.Get, path, null, Version, cancellationToken))
+        if (!await providers.ExistsAsync(node.Uuid, cancellationToken))
         {
-            if (found.StatusCode == HttpStatusCode.NotFound)
-            {
-                await CreateProviderAsync(node, isStranger, cancellationToken);
-            }
+            await CreateProviderAsync(node, isStranger, cancellationToken);
         }
 
-        await PublishInventoriesAsync(path, StoredJson.Inventories(node.Inventories), cancellationToken);
-        await PublishTraitsAsync(path, StoredJson.Texts(node.Traits), disabled, cancellationToken);
+        // Nova's own: at most the whole of the inventory for one instance.
+        var inventories = StoredJson.Inventories(node.Inventories).ToDictionary(
+            report => report.ResourceClass,
+            report => new ProviderInventory(
+                report.Total, report.Reserved, report.AllocationRatio, report.MinUnit, report.MaxUnit == int.MaxValue ? report.Total : report.MaxUnit, report.StepSize));
+        await providers.PublishInventoriesAsync(node.Uuid, inventories, cancellationToken);
+
+        // An operator's own traits stay.
+        var reported = StoredJson.Texts(node.Traits);
+        await providers.PublishTraitsAsync(
+            node.Uuid,
+            current => reported.Concat(current.Where(trait => trait.StartsWith("CUSTOM_", StringComparison.Ordinal))).Concat(disabled ? [DisabledTrait] : []).ToHashSet(),
+            cancellationToken);
         if (aggregates.Count > 0)
         {
-            await PublishAggregatesAsync(path, aggregates, cancellationToken);
+            await PublishAggregatesAsync($"/resource_providers/{node.Uuid}", aggregates, cancellationToken);
         }
     }
 
+    /// <summary>Removes the provider of a host that an administrator removed, and what others keep below it: Neutron's agents.</summary>
+    public Task RemoveProviderAsync(string providerId, CancellationToken cancellationToken) => providers.RemoveAsync(providerId, cancellationToken);
+
     private async Task CreateProviderAsync(ComputeNodeRow node, Func<string, bool> isStranger, CancellationToken cancellationToken)
     {
-        void Write(Utf8JsonWriter json)
-        {
-            json.WriteStartObject();
-            json.WriteString("uuid", node.Uuid);
-            json.WriteString("name", node.HypervisorHostname);
-            json.WriteEndObject();
-        }
-
         try
         {
-            using var created = await placement.CallAsync(HttpMethod.Post, "/resource_providers", Write, Version, cancellationToken);
+            await providers.CreateAsync(node.Uuid, node.HypervisorHostname, null, cancellationToken);
         }
         catch (CloudException failure) when (failure.Kind == ErrorKind.Conflict)
         {
             // The host was deleted and came back, and the removal of its former provider was cut short.
-            using var named = await placement.CallAsync(HttpMethod.Get, $"/resource_providers?name={Uri.EscapeDataString(node.HypervisorHostname)}", null, Version, cancellationToken);
-            foreach (var other in named!.RootElement.GetProperty("resource_providers").EnumerateArray().Select(provider => provider.GetProperty("uuid").GetString()!).Where(isStranger))
+            if (await providers.FindAsync(node.HypervisorHostname, cancellationToken) is { } other && isStranger(other))
             {
                 await RemoveProviderAsync(other, cancellationToken);
             }
 
-            using var created = await placement.CallAsync(HttpMethod.Post, "/resource_providers", Write, Version, cancellationToken);
+            await providers.CreateAsync(node.Uuid, node.HypervisorHostname, null, cancellationToken);
         }
     }
 
@@ -137,104 +140,6 @@ internal sealed class PlacementClient(ServiceClients clients, ServiceConfig conf
                 foreach (var aggregate in wanted.Order(StringComparer.Ordinal))
                 {
                     json.WriteStringValue(aggregate);
-                }
-
-                json.WriteEndArray();
-                json.WriteEndObject();
-            },
-            Version,
-            cancellationToken);
-    }
-
-    /// <summary>Removes the provider of a host that an administrator removed.</summary>
-    public async Task RemoveProviderAsync(string providerId, CancellationToken cancellationToken)
-    {
-        using var response = await placement.SendAsync(HttpMethod.Delete, $"/resource_providers/{providerId}", null, Version, cancellationToken);
-        if (!response.IsSuccessStatusCode && response.StatusCode != HttpStatusCode.NotFound)
-        {
-            throw CloudException.Conflict($"Placement answered {(int)response.StatusCode} when resource provider {providerId} was removed: remove its allocations first.");
-        }
-    }
-
-    private async Task PublishInventoriesAsync(string path, List<InventoryReport> wanted, CancellationToken cancellationToken)
-    {
-        using var now = await placement.CallAsync(HttpMethod.Get, path + "/inventories", null, Version, cancellationToken);
-        var current = now!.RootElement.GetProperty("inventories");
-        var same = current.EnumerateObject().Count() == wanted.Count
-            && wanted.TrueForAll(want => current.TryGetProperty(want.ResourceClass, out var have)
-                && have.GetProperty("total").GetInt32() == want.Total
-                && have.GetProperty("reserved").GetInt32() == want.Reserved
-                && Math.Abs(have.GetProperty("allocation_ratio").GetDouble() - want.AllocationRatio) < 1e-6
-                && have.GetProperty("min_unit").GetInt32() == want.MinUnit
-                && have.GetProperty("max_unit").GetInt32() == MaxUnit(want)
-                && have.GetProperty("step_size").GetInt32() == want.StepSize);
-        if (same)
-        {
-            return;
-        }
-
-        using var written = await placement.CallAsync(
-            HttpMethod.Put,
-            path + "/inventories",
-            json =>
-            {
-                json.WriteStartObject();
-                json.WriteNumber("resource_provider_generation", now.RootElement.GetProperty("resource_provider_generation").GetInt64());
-                json.WriteStartObject("inventories");
-                foreach (var want in wanted)
-                {
-                    json.WriteStartObject(want.ResourceClass);
-                    json.WriteNumber("total", want.Total);
-                    json.WriteNumber("reserved", want.Reserved);
-                    json.WriteNumber("min_unit", want.MinUnit);
-                    json.WriteNumber("max_unit", MaxUnit(want));
-                    json.WriteNumber("step_size", want.StepSize);
-                    json.WriteNumber("allocation_ratio", want.AllocationRatio);
-                    json.WriteEndObject();
-                }
-
-                json.WriteEndObject();
-                json.WriteEndObject();
-            },
-            Version,
-            cancellationToken);
-    }
-
-    /// <summary>Nova's own: at most the whole of the inventory for one instance.</summary>
-    private static int MaxUnit(InventoryReport inventory) => inventory.MaxUnit == int.MaxValue ? inventory.Total : inventory.MaxUnit;
-
-    private async Task PublishTraitsAsync(string path, IReadOnlyList<string> reported, bool disabled, CancellationToken cancellationToken)
-    {
-        using var now = await placement.CallAsync(HttpMethod.Get, path + "/traits", null, Version, cancellationToken);
-        var current = now!.RootElement.GetProperty("traits").EnumerateArray().Select(trait => trait.GetString()!).ToHashSet();
-        // An operator's own traits stay.
-        var wanted = reported.Concat(current.Where(trait => trait.StartsWith("CUSTOM_", StringComparison.Ordinal))).ToHashSet();
-        if (disabled)
-        {
-            wanted.Add(DisabledTrait);
-        }
-
-        if (wanted.SetEquals(current))
-        {
-            return;
-        }
-
-        foreach (var custom in reported.Where(trait => trait.StartsWith("CUSTOM_", StringComparison.Ordinal) && !current.Contains(trait)))
-        {
-            using var made = await placement.CallAsync(HttpMethod.Put, $"/traits/{custom}", null, Version, cancellationToken);
-        }
-
-        using var written = await placement.CallAsync(
-            HttpMethod.Put,
-            path + "/traits",
-            json =>
-            {
-                json.WriteStartObject();
-                json.WriteNumber("resource_provider_generation", now.RootElement.GetProperty("resource_provider_generation").GetInt64());
-                json.WriteStartArray("traits");
-                foreach (var trait in wanted.Order(StringComparer.Ordinal))
-                {
-                    json.WriteStringValue(trait);
                 }
 
                 json.WriteEndArray();

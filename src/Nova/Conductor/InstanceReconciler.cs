@@ -251,13 +251,15 @@ internal sealed partial class InstanceReconciler : IAsyncDisposable
     {
         await StepAsync(lease, "schedule");
         var started = time.NowMicroseconds();
+        var networks = StoredJson.Networks(row.RequestedNetworks);
+        var ports = await neutron.ResourceRequestsAsync([.. networks.Select(network => network.PortId).OfType<string>()], cancellationToken);
         GroupRule? group;
         await using (var session = store.Read())
         {
             group = await ServerGroupStore.RuleOfAsync(session, row.Uuid, cancellationToken);
         }
 
-        var choice = await scheduler.SelectDestinationAsync(SpecOf(row) with { Group = group }, cancellationToken);
+        var choice = await scheduler.SelectDestinationAsync(SpecOf(row) with { Group = group, Ports = ports }, cancellationToken);
         foreach (var destination in choice.Alternates.Prepend(choice.Selected))
         {
             await StepAsync(lease, "claim");
@@ -282,6 +284,7 @@ internal sealed partial class InstanceReconciler : IAsyncDisposable
                     instance.Node = destination.Node;
                     instance.ComputeNodeId = destination.ComputeNodeId;
                     instance.AvailabilityZone = await hosts.ZoneOfAsync(session, destination.Host, cancellationToken);
+                    instance.RequestedNetworks = StoredJson.Text(networks.Select(network => network with { Allocation = AllocationOf(network, ports, destination) }));
                     instance.TaskState = TaskStates.Networking;
                     instance.Network = NetworkStage.Started;
                     await session.Actions.Where(other => other.Id == action.Id).Set(other => other.Attempts, other => other.Attempts + 1).UpdateAsync(cancellationToken);
@@ -540,6 +543,10 @@ internal sealed partial class InstanceReconciler : IAsyncDisposable
         await StepAsync(lease, "release allocation");
         await placement.ReleaseAsync(row.Uuid, cancellationToken);
     }
+
+    /// <summary>What a destination has claimed for a port: one provider a group.</summary>
+    private static Dictionary<string, string>? AllocationOf(RequestedNetwork network, IReadOnlyList<PortRequest> ports, Destination destination) =>
+        ports.FirstOrDefault(port => port.PortId == network.PortId)?.Groups.ToDictionary(group => group.Id, group => destination.Mappings[group.Id][0]);
 
     private static RequestSpec SpecOf(InstanceRow row) =>
         new()

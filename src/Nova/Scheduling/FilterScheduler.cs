@@ -39,7 +39,7 @@ internal sealed class FilterScheduler : IScheduler
         await restrictions.ApplyAsync(spec, request, cancellationToken);
         var open = await choices.ReadAsync(cancellationToken);
         // The one host asked for must not fall behind the limit.
-        var proposed = await ProposeAsync(request, spec.ForcedHost is null && spec.ForcedNode is null ? limit : null, cancellationToken);
+        var proposed = await ProposeAsync(request, spec, spec.ForcedHost is null && spec.ForcedNode is null ? limit : null, cancellationToken);
         if (proposed.Count == 0)
         {
             throw new NoValidHostException(await Shortage.ExplainAsync(request, candidates, hosts, cancellationToken));
@@ -52,7 +52,7 @@ internal sealed class FilterScheduler : IScheduler
             now =>
             {
                 var best = ReferenceEquals(now, open) ? ranked : Rank(states, now, spec);
-                var chosen = best.Take(attempts).Select(host => new Destination(host.State.Host, host.State.Node, host.State.ComputeNodeId, host.Candidate.Allocations)).ToList();
+                var chosen = best.Take(attempts).Select(host => new Destination(host.State.Host, host.State.Node, host.State.ComputeNodeId, host.Candidate.Allocations) { Mappings = host.Candidate.Mappings }).ToList();
                 return (new SchedulerChoice(chosen[0], chosen[1..]), ChoiceOf(spec, best[0]));
             },
             cancellationToken);
@@ -72,7 +72,7 @@ internal sealed class FilterScheduler : IScheduler
         return [.. all.Where(weigher => names.Contains("all_weighers") || names.Contains(weigher.Name))];
     }
 
-    private async Task<IReadOnlyList<HostCandidate>> ProposeAsync(ResourceRequest request, int? most, CancellationToken cancellationToken)
+    private async Task<IReadOnlyList<HostCandidate>> ProposeAsync(ResourceRequest request, RequestSpec spec, int? most, CancellationToken cancellationToken)
     {
         try
         {
@@ -80,7 +80,10 @@ internal sealed class FilterScheduler : IScheduler
         }
         catch (CloudException failure) when (failure.Kind == ErrorKind.BadRequest)
         {
-            throw new NoValidHostException($"No valid host was found. Placement does not understand the flavor's extra specs: {failure.Message.Trim()}");
+            // A physical network's trait is there once an agent guarantees something on it.
+            throw new NoValidHostException(spec.Ports.SelectMany(port => port.Groups).SelectMany(group => group.Required).FirstOrDefault(trait => failure.Message.Contains(trait, StringComparison.Ordinal)) is { } unknown
+                ? $"No valid host was found. No host guarantees anything with {unknown}, which a port asks for. {Shortage.SeeAgents}"
+                : $"No valid host was found. Placement does not understand the flavor's extra specs: {failure.Message.Trim()}");
         }
     }
 

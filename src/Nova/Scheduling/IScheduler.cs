@@ -64,9 +64,19 @@ public sealed record RequestSpec
     /// <summary>Physical networks that the host's ports need; empty where any host will do.</summary>
     public IReadOnlyList<string> PhysicalNetworks { get; init; } = [];
 
+    /// <summary>What the ports ask for; those that ask for nothing are left out.</summary>
+    public IReadOnlyList<PortRequest> Ports { get; init; } = [];
+
     /// <summary>The server group that the instance is a member of; null for none.</summary>
     public GroupRule? Group { get; init; }
 }
+
+/// <summary>What a port asks of Placement (Neutron's <c>resource_request</c>).</summary>
+/// <param name="SameSubtree">The groups (ids) whose providers are to be below one another or one other provider.</param>
+public sealed record PortRequest(string PortId, IReadOnlyList<PortRequestGroup> Groups, IReadOnlyList<string> SameSubtree);
+
+/// <summary>Amounts that are to come from one provider.</summary>
+public sealed record PortRequestGroup(string Id, IReadOnlyDictionary<string, int> Resources, IReadOnlyList<string> Required);
 
 /// <summary>Where the members of a server group are, and how they are to be spread.</summary>
 /// <param name="Policy"><c>affinity</c>, <c>anti-affinity</c>, <c>soft-affinity</c> or <c>soft-anti-affinity</c>.</param>
@@ -80,7 +90,11 @@ public sealed record GroupRule(string Policy, int MaxPerHost, IReadOnlyCollectio
 /// <param name="ComputeNodeId">UUID of the hypervisor row and of its root resource provider.</param>
 /// <param name="Allocations">What to claim: resource class and amount, by resource provider UUID (<c>allocation_requests[].allocations</c>).</param>
 public sealed record Destination(
-    string Host, string Node, string ComputeNodeId, IReadOnlyDictionary<string, IReadOnlyDictionary<string, int>> Allocations);
+    string Host, string Node, string ComputeNodeId, IReadOnlyDictionary<string, IReadOnlyDictionary<string, int>> Allocations)
+{
+    /// <summary>The providers of each group of the request, by the group's suffix.</summary>
+    public IReadOnlyDictionary<string, IReadOnlyList<string>> Mappings { get; init; } = new Dictionary<string, IReadOnlyList<string>>();
+}
 
 /// <param name="Selected">The best host.</param>
 /// <param name="Alternates">Next best ones, best first.</param>

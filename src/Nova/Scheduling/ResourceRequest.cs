@@ -11,6 +11,8 @@ internal sealed partial class ResourceRequest
     private const string DisabledTrait = "COMPUTE_STATUS_DISABLED";
 
     private readonly SortedDictionary<string, Group> groups = new(StringComparer.Ordinal) { [""] = new Group() };
+    private readonly List<IReadOnlyList<string>> sameSubtrees = [];
+    private readonly List<PortRequestGroup> ports = [];
     private string? groupPolicy;
 
     private sealed class Group
@@ -32,11 +34,19 @@ internal sealed partial class ResourceRequest
     /// <summary>The hosts must be in none of these aggregates (UUIDs).</summary>
     public IReadOnlyCollection<string> ForbiddenAggregates { get; set; } = [];
 
+    /// <summary>The groups that are the ports', not the flavor's.</summary>
+    public IReadOnlyList<PortRequestGroup> Ports => ports;
+
     public bool HasAggregates => RequiredAggregates.Count > 0 || ForbiddenAggregates.Count > 0;
 
     /// <summary>Amounts by class over all groups.</summary>
-    public IReadOnlyDictionary<string, int> Totals =>
-        groups.Values.SelectMany(group => group.Resources).GroupBy(pair => pair.Key).ToDictionary(pair => pair.Key, pair => pair.Sum(amount => amount.Value));
+    public IReadOnlyDictionary<string, int> Totals => Sum(groups.Values);
+
+    /// <summary>The same without those of the ports.</summary>
+    public IReadOnlyDictionary<string, int> OwnTotals => Sum(groups.Where(group => !IsOfPort(group.Key)).Select(group => group.Value));
+
+    private static Dictionary<string, int> Sum(IEnumerable<Group> groups) =>
+        groups.SelectMany(group => group.Resources).GroupBy(pair => pair.Key).ToDictionary(pair => pair.Key, pair => pair.Sum(amount => amount.Value));
 
     public IReadOnlyList<string> RequiredTraits => [.. groups.Values.SelectMany(group => group.Required).Distinct()];
 
@@ -69,6 +79,16 @@ internal sealed partial class ResourceRequest
             }
         }
 
+        foreach (var port in spec.Ports)
+        {
+            foreach (var group in port.Groups)
+            {
+                request.Add(group);
+            }
+
+            request.sameSubtrees.Add(port.SameSubtree);
+        }
+
         foreach (var group in request.groups.Values)
         {
             foreach (var none in group.Resources.Where(pair => pair.Value <= 0).Select(pair => pair.Key).ToList())
@@ -84,14 +104,16 @@ internal sealed partial class ResourceRequest
     /// <param name="limit">Null for all candidates.</param>
     /// <param name="withTraits">False to leave out what is required, to learn what would be there without.</param>
     /// <param name="withAggregates">False to leave out the aggregates, for the same reason.</param>
-    public string Query(int? limit, bool withTraits = true, bool withAggregates = true)
+    /// <param name="withPorts">Which of the ports' groups are asked for; null for all.</param>
+    public string Query(int? limit, bool withTraits = true, bool withAggregates = true, Func<PortRequestGroup, bool>? withPorts = null)
     {
         var query = new StringBuilder();
         void Append(string name, string value) => query.Append(query.Length == 0 ? '?' : '&').Append(name).Append('=').Append(value);
         var suffixed = 0;
+        var without = withPorts is null ? [] : ports.Where(port => !withPorts(port)).Select(port => port.Id).ToHashSet();
         foreach (var (suffix, group) in groups)
         {
-            if (group.Resources.Count == 0)
+            if (group.Resources.Count == 0 || without.Contains(suffix))
             {
                 continue;
             }
@@ -115,6 +137,15 @@ internal sealed partial class ResourceRequest
             Append("member_of", "!in:" + string.Join(',', ForbiddenAggregates));
         }
 
+        foreach (var subtree in sameSubtrees)
+        {
+            var there = subtree.Where(suffix => groups[suffix].Resources.Count > 0 && !without.Contains(suffix)).ToList();
+            if (there.Count > 1)
+            {
+                Append("same_subtree", string.Join(',', there));
+            }
+        }
+
         if (groupPolicy is not null || suffixed > 1)
         {
             Append("group_policy", groupPolicy is "isolate" ? "isolate" : "none");
@@ -128,7 +159,25 @@ internal sealed partial class ResourceRequest
         return query.ToString();
     }
 
-    public override string ToString() => string.Join(", ", Totals.OrderBy(pair => pair.Key, StringComparer.Ordinal).Select(pair => $"{pair.Key} {pair.Value}"));
+    public override string ToString() => Shown(Totals);
+
+    /// <summary>Amounts in words.</summary>
+    public static string Shown(IReadOnlyDictionary<string, int> amounts) => string.Join(", ", amounts.OrderBy(pair => pair.Key, StringComparer.Ordinal).Select(pair => $"{pair.Key} {pair.Value}"));
+
+    private bool IsOfPort(string suffix) => ports.Exists(port => port.Id == suffix);
+
+    /// <summary>Asks for what a port asks for, too.</summary>
+    public void Add(PortRequestGroup wanted)
+    {
+        ports.Add(wanted);
+        var group = groups[wanted.Id] = new Group();
+        foreach (var (resource, amount) in wanted.Resources)
+        {
+            group.Resources[resource] = amount;
+        }
+
+        group.Required.UnionWith(wanted.Required);
+    }
 
     private void Add(string kind, string suffix, string name, string value)
     {

@@ -23,6 +23,9 @@ internal sealed record RequestedNetwork
 
     public string? PhysicalNetwork { get; init; }
 
+    /// <summary>The provider (UUID) that was claimed at the host chosen for each group of the port's resource request; null for a port that asks for nothing.</summary>
+    public IReadOnlyDictionary<string, string>? Allocation { get; init; }
+
     /// <summary>False for ports without port security or networks whose ports get no groups.</summary>
     public bool PortSecurity { get; init; } = true;
 }

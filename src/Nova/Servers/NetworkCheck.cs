@@ -9,7 +9,7 @@ namespace SharpStack.Nova.Servers;
 internal sealed record NetworkWish(string? NetworkId, string? PortId, string? FixedIp, string? Tag);
 
 /// <summary>Whether a user may use the networks, ports and security groups that they ask for.</summary>
-internal sealed class NetworkCheck(UserClients clients)
+internal sealed class NetworkCheck(UserClients clients, NeutronClient neutron)
 {
     private const string Fields = "fields=id&fields=name&fields=mtu&fields=subnets&fields=shared&fields=router:external&fields=provider:physical_network&fields=port_security_enabled";
 
@@ -29,6 +29,11 @@ internal sealed class NetworkCheck(UserClients clients)
         }
 
         var ports = await Task.WhenAll(wishes.Select(wish => wish.PortId is null ? Task.FromResult<PortFacts?>(null) : PortAsync(token, wish.PortId, count, context.Aborted)));
+        if (!context.Since(72) && (await neutron.ResourceRequestsAsync([.. wishes.Select(wish => wish.PortId).OfType<string>()], context.Aborted)).Count > 0)
+        {
+            throw CloudException.BadRequest("Creating servers with ports having resource requests, like a port with a QoS minimum bandwidth policy, is not supported until microversion 2.72.");
+        }
+
         var ids = wishes.Select((wish, index) => ports[index]?.NetworkId ?? wish.NetworkId!).ToList();
         var networks = await NetworksAsync(context, token, string.Concat(ids.Distinct().Select(id => $"&id={id}")));
         var result = new List<RequestedNetwork>();

@@ -126,7 +126,7 @@ internal sealed record InstanceRow
 
     /// <summary>A list of <see cref="Servers.RequestedNetwork"/>.</summary>
     [Column("requested_networks")]
-    public string RequestedNetworks { get; init; } = "[]";
+    public string RequestedNetworks { get; set; } = "[]";
 
     /// <summary>A list of security group UUIDs; empty for Neutron's default.</summary>
     [Column("requested_groups")]

@@ -72,6 +72,7 @@ public sealed class OpenVSwitchAgentTests : IAsyncLifetime
 
         var report = Assert.Single(server.AgentReports);
         Assert.Equal("physnet", Assert.Single(report.Configurations["bridge_mappings"]!.AsObject()).Key);
+        Assert.Equal(1000, (int?)report.Configurations["resource_provider_bandwidths"]!["br-phys"]!["egress"]);
     }
 
     [Fact]
@@ -407,6 +408,7 @@ public sealed class OpenVSwitchAgentTests : IAsyncLifetime
     {
         var config = ServiceConfig.Empty("neutron")
             .With("ovs", "bridge_mappings", "physnet:br-phys")
+            .With("ovs", "resource_provider_bandwidths", "br-phys:1000:")
             .With("ovs", "datapath_type", "netdev")
             .With("ovs", "ovsdb_connection", sandbox.Database);
         var settings = AgentSettings.Read(config, FakeServer.Host);

@@ -103,6 +103,21 @@ internal sealed class SchedulerCloud : IAsyncDisposable
         return state;
     }
 
+    /// <summary>A provider below a host, as Neutron makes it of a bridge.</summary>
+    public async Task<string> BridgeAsync(HostState host, int egress, params string[] traits)
+    {
+        var id = Guid.NewGuid().ToString();
+        (await placement.PostAsync("/resource_providers", JsonSerializer.Serialize(new { name = $"{host.Host}:{id}", uuid = id, parent_provider_uuid = host.ComputeNodeId }))).Expect(200);
+        (await placement.PutAsync($"/resource_providers/{id}/inventories", $$"""{"resource_provider_generation": 0, "inventories": {"NET_BW_EGR_KILOBIT_PER_SEC": {"total": {{egress}} } } }""")).Expect(200);
+        foreach (var trait in traits)
+        {
+            await placement.PutAsync($"/traits/{trait}");
+        }
+
+        (await placement.PutAsync($"/resource_providers/{id}/traits", JsonSerializer.Serialize(new { traits, resource_provider_generation = 1 }))).Expect(200);
+        return id;
+    }
+
     /// <summary>An aggregate with those hosts, in Placement too.</summary>
     public async Task<string> AggregateAsync(Dictionary<string, string> metadata, params IEnumerable<HostState> hosts)
     {
