@@ -83,6 +83,7 @@ public sealed class NeutronModule : IServiceModule
         services.AddSingleton<PortResource>();
         services.AddSingleton<AgentReports>();
         services.AddSingleton<PlacementReporter>();
+        services.AddSingleton<ServerAllocations>();
         services.AddSingleton<AgentQuestions>();
         services.AddSingleton<TunnelQuestions>();
         services.AddSingleton<DhcpQuestions>();

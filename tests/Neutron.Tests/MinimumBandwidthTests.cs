@@ -109,6 +109,73 @@ public sealed class MinimumBandwidthTests
     }
 
     [Fact]
+    public async Task A_server_holds_what_the_policy_of_its_port_asks_for_when_that_changes_and_no_more_than_there_is()
+    {
+        await using var cloud = await PlacementCloud.StartAsync();
+        var neutron = cloud.Neutron;
+        var provider = await cloud.AddProviderAsync("compute1");
+        (await cloud.SendAsync(HttpMethod.Put, $"/resource_providers/{provider}/inventories", Json("{'resource_provider_generation': 0, 'inventories': {'NET_BW_EGR_KILOBIT_PER_SEC': {'total': 1000}, 'VCPU': {'total': 8}}}"))).Expect(200);
+        var (small, large, most, unlimited) = (await MinimumAsync(100), await MinimumAsync(600), await MinimumAsync(1001), await PolicyAsync(neutron, "'shared': true"));
+        var network = (await CreateAsync(neutron.Admin, "networks", $"{{'qos_policy_id': '{small}', 'provider:network_type': 'flat', 'provider:physical_network': 'physnet'}}")).Id();
+        var (own, first) = await GivenAsync($", 'qos_policy_id': '{small}'");
+        var (following, second) = await GivenAsync("");
+
+        Assert.Equal("600", await ChangedAsync("port", own, $"'{large}'", own, first));
+        Assert.Equal("300", await ChangedAsync("network", network, $"'{await MinimumAsync(300)}'", following, second));
+        Assert.Equal("600", await HeldAsync(first));
+        await RefusedAsync(neutron.Admin.PutAsync($"/v2.0/ports/{own}", Json($"{{'port': {{'qos_policy_id': '{most}'}}}}")), 409, "QosPlacementAllocationUpdateConflict");
+        await RefusedAsync(neutron.Admin.PutAsync($"/v2.0/networks/{network}", Json($"{{'network': {{'qos_policy_id': '{most}'}}}}")), 409, "QosPlacementAllocationUpdateConflict");
+        Assert.Equal(("600", "300"), (await HeldAsync(first), await HeldAsync(second)));
+
+        // What is refused by Neutron itself after Placement agreed is given back there.
+        (await neutron.Admin.SendAsync(HttpMethod.Put, $"/v2.0/ports/{own}", Json($"{{'port': {{'qos_policy_id': '{small}'}}}}"), headers: ("If-Match", "revision_number=99"))).Expect(412);
+        Assert.Equal("600", await HeldAsync(first));
+        Assert.Equal("none", await ChangedAsync("port", own, $"'{unlimited}'", own, first));
+
+        async Task<string> MinimumAsync(int egress)
+        {
+            var policy = await PolicyAsync(neutron, "'shared': true");
+            await RuleAsync(neutron, policy, "minimum_bandwidth", $"'min_kbps': {egress}");
+            return policy;
+        }
+
+        // As Nova leaves them: claimed, and the port told of it.
+        async Task<(string Port, string Server)> GivenAsync(string more)
+        {
+            var server = Guid.NewGuid().ToString();
+            var port = (await CreateAsync(neutron.Admin, "ports", $"{{'network_id': '{network}', 'device_owner': 'compute:nova', 'device_id': '{server}'{more}}}")).Id();
+            (await cloud.SendAsync(
+                HttpMethod.Put,
+                $"/allocations/{server}",
+                Json($"{{'allocations': {{'{provider}': {{'resources': {{'NET_BW_EGR_KILOBIT_PER_SEC': 100, 'VCPU': 1}}}}}}, 'project_id': 'p', 'user_id': 'u', 'consumer_generation': null}}"))).Expect(204);
+            (await neutron.Admin.PutAsync($"/v2.0/ports/{port}", Json($"{{'port': {{'binding:profile': {{'allocation': {{'{await GroupAsync(port)}': '{provider}'}}}}}}}}"))).Expect(200);
+            return (port, server);
+        }
+
+        async Task<string?> GroupAsync(string port)
+        {
+            var request = (await neutron.Admin.GetAsync($"/v2.0/ports/{port}")).Expect(200).Json.GetProperty("port").GetProperty("resource_request");
+            return request.ValueKind == JsonValueKind.Null ? null : request.GetProperty("request_groups")[0].Id();
+        }
+
+        async Task<string> ChangedAsync(string what, string id, string policy, string port, string server)
+        {
+            (await neutron.Admin.PutAsync($"/v2.0/{what}s/{id}", Json($"{{'{what}': {{'qos_policy_id': {policy}}}}}"))).Expect(200);
+            var given = (await neutron.Admin.GetAsync($"/v2.0/ports/{port}")).Json.GetProperty("port").GetProperty("binding:profile").GetProperty("allocation").EnumerateObject().ToList();
+            Assert.All(given, group => Assert.Equal(provider, group.Value.GetString()));
+            Assert.Equal(await GroupAsync(port), given.Select(group => group.Name).SingleOrDefault());
+            return await HeldAsync(server);
+        }
+
+        async Task<string> HeldAsync(string server)
+        {
+            var resources = (await cloud.SendAsync(HttpMethod.Get, $"/allocations/{server}")).Expect(200).Json.GetProperty("allocations").GetProperty(provider).GetProperty("resources");
+            Assert.Equal(1, resources.GetProperty("VCPU").GetInt32());
+            return resources.TryGetProperty("NET_BW_EGR_KILOBIT_PER_SEC", out var held) ? held.GetRawText() : "none";
+        }
+    }
+
+    [Fact]
     public async Task What_agents_guarantee_is_kept_in_Placement_below_their_hypervisors()
     {
         await using var cloud = await PlacementCloud.StartAsync();

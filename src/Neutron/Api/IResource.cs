@@ -84,6 +84,10 @@ internal interface IResource<TRow, TView>
     /// <returns>The new id.</returns>
     Task<string> CreateOneAsync(Work work, Caller caller, Body body) => throw new NotSupportedException($"{Plural} are created together.");
 
+    /// <summary>What an update needs of other services before it can be written.</summary>
+    /// <returns>Takes it back where the update is refused after all; null for nothing.</returns>
+    Task<Func<Task>?> BeforeUpdateAsync(DataConnection db, Caller caller, TView view, Body body, CancellationToken cancellationToken) => Task.FromResult<Func<Task>?>(null);
+
     /// <summary>Writes the changes; the view is as it was in this transaction.</summary>
     Task UpdateAsync(Work work, Caller caller, TView view, Body body);
 

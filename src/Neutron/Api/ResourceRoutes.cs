@@ -202,6 +202,7 @@ internal sealed class ResourceRoutes<TRow, TView>(IResource<TRow, TView> resourc
         }
 
         var body = Checked(context, caller, item, isUpdate: true);
+        Func<Task>? undo;
         await using (var db = store.Read())
         {
             var before = await FindAsync(context, db, caller, id);
@@ -211,10 +212,27 @@ internal sealed class ResourceRoutes<TRow, TView>(IResource<TRow, TView> resourc
             }
 
             Enforce(context, updateRule, resource.TargetOfUpdate(before, body), body, isUpdate: true);
+            undo = await resource.BeforeUpdateAsync(db, caller, before, body, context.Aborted);
         }
 
+        TView view;
+        try
+        {
+            view = await WriteUpdateAsync(context, caller, id, body);
+        }
+        catch when (undo is not null)
+        {
+            await undo();
+            throw;
+        }
+
+        await AnswerAsync(context, 200, view);
+    }
+
+    private Task<TView> WriteUpdateAsync(ApiContext context, Caller caller, string id, Body body)
+    {
         var wanted = NeutronApi.WantedRevision(context);
-        var view = await store.WriteAsync(
+        return store.WriteAsync(
             async work =>
             {
                 var current = await LoadAsync(work.Db, caller, id, context.Aborted);
@@ -223,7 +241,6 @@ internal sealed class ResourceRoutes<TRow, TView>(IResource<TRow, TView> resourc
                 return await LoadAsync(work.Db, caller, id, context.Aborted);
             },
             context.Aborted);
-        await AnswerAsync(context, 200, view);
     }
 
     private async Task DeleteAsync(ApiContext context)

@@ -9,6 +9,7 @@ using SharpStack.Neutron.Api;
 using SharpStack.Neutron.Contracts;
 using SharpStack.Neutron.FloatingIps;
 using SharpStack.Neutron.Ml2;
+using SharpStack.Neutron.PlacementReports;
 using SharpStack.Neutron.Ports;
 using SharpStack.Neutron.Qos;
 using SharpStack.Neutron.Rbac;
@@ -20,7 +21,7 @@ using NetworkAttributes = SharpStack.Neutron.Api.Attributes<SharpStack.Neutron.S
 namespace SharpStack.Neutron.Networks;
 
 /// <summary><c>/v2.0/networks</c>.</summary>
-internal sealed class NetworkResource(NeutronOptions options, SegmentManager segments, SecurityGroupResource groups, PortOperations ports) : IResource<NetworkRow, NetworkView>
+internal sealed class NetworkResource(NeutronOptions options, SegmentManager segments, SecurityGroupResource groups, PortOperations ports, ServerAllocations allocations) : IResource<NetworkRow, NetworkView>
 {
     /// <summary>The smallest MTU that IPv4 works with.</summary>
     private const int SmallestMtu = 68;
@@ -170,7 +171,13 @@ internal sealed class NetworkResource(NeutronOptions options, SegmentManager seg
         var policy = await QosAttachments.ReadAsync(work, caller, body, row.QosPolicyId);
         if (policy != row.QosPolicyId)
         {
-            (await work.Db.GetTable<PortRow>().Where(port => port.NetworkId == row.Id && port.QosPolicyId == null).ToListAsync(work.Cancellation)).ForEach(QosAttachments.RefuseWhereGiven);
+            foreach (var (port, change) in await FollowAsync(work.Db, row, policy, work.Cancellation))
+            {
+                port.Profile = change.Profile;
+                work.Bump(port);
+                await work.Db.UpdateAsync(port, token: work.Cancellation);
+            }
+
             row.QosPolicyId = policy;
             await QosAttachments.CheckNetworkAsync(work, row);
         }
@@ -228,6 +235,17 @@ internal sealed class NetworkResource(NeutronOptions options, SegmentManager seg
         await work.Db.UpdateAsync(row, token: work.Cancellation);
     }
 
+    public async Task<Func<Task>?> BeforeUpdateAsync(DataConnection db, Caller caller, NetworkView view, Body body, CancellationToken cancellationToken)
+    {
+        if (!await QosAttachments.IsChangedAsync(db, caller, body, view.Row.QosPolicyId, cancellationToken))
+        {
+            return null;
+        }
+
+        var changes = await FollowAsync(db, view.Row, body.TextOrNull(QosAttachments.Attribute), cancellationToken);
+        return changes.Count == 0 ? null : await allocations.ChangeAsync(changes.ConvertAll(pair => (pair.Port.DeviceId, pair.Change)), cancellationToken);
+    }
+
     public CloudException NotFound(string id) => NeutronErrors.NetworkNotFound(id);
 
     /// <summary>One network, also of no project.</summary>
@@ -277,6 +295,13 @@ internal sealed class NetworkResource(NeutronOptions options, SegmentManager seg
         await QosAttachments.CheckNetworkAsync(work, row);
         work.Remember(row.Id, new NetworkView(row, [], segmentRows, [], [], [], IsRouted: false, null, null, row.Shared));
         return row.Id;
+    }
+
+    /// <summary>The ports of servers that follow the network's policy.</summary>
+    private static async Task<List<(PortRow Port, AllocationChange Change)>> FollowAsync(DataConnection db, NetworkRow row, string? policy, CancellationToken cancellationToken)
+    {
+        var followers = await db.GetTable<PortRow>().Where(port => port.NetworkId == row.Id && port.QosPolicyId == null && port.DeviceOwner.StartsWith("compute:")).ToListAsync(cancellationToken);
+        return await ResourceRequests.FollowAsync(db, row.Id, followers.Where(PortOperations.IsOfServer), row.QosPolicyId, policy, cancellationToken);
     }
 
     /// <summary>The segments that an administrator asks for; one null where the configuration is to decide.</summary>

@@ -10,6 +10,7 @@ using SharpStack.Neutron.Api;
 using SharpStack.Neutron.FloatingIps;
 using SharpStack.Neutron.Ipam;
 using SharpStack.Neutron.Networks;
+using SharpStack.Neutron.PlacementReports;
 using SharpStack.Neutron.Qos;
 using SharpStack.Neutron.Rbac;
 using SharpStack.Neutron.Routers;
@@ -21,7 +22,7 @@ using PortAttributes = SharpStack.Neutron.Api.Attributes<SharpStack.Neutron.Stor
 namespace SharpStack.Neutron.Ports;
 
 /// <summary><c>/v2.0/ports</c>.</summary>
-internal sealed class PortResource(NeutronOptions options, SecurityGroupResource groups, IpAllocator ipam, PortOperations operations) : IResource<PortRow, PortView>
+internal sealed class PortResource(NeutronOptions options, SecurityGroupResource groups, IpAllocator ipam, PortOperations operations, ServerAllocations allocations) : IResource<PortRow, PortView>
 {
     public static readonly string[] VnicTypes =
         ["normal", "direct", "direct-physical", "macvtap", "baremetal", "virtio-forwarder", "smart-nic", "vdpa", "accelerator-direct", "accelerator-direct-physical", "remote-managed"];
@@ -122,6 +123,17 @@ internal sealed class PortResource(NeutronOptions options, SecurityGroupResource
         return Target(body.ProjectId, network.ProjectId, await Sharing.IsSharedAsync(db, network, body.ProjectId, cancellationToken), body.Text("device_owner"));
     }
 
+    public async Task<Func<Task>?> BeforeUpdateAsync(DataConnection db, Caller caller, PortView view, Body body, CancellationToken cancellationToken)
+    {
+        if (!PortOperations.IsOfServer(view.Row) || !await QosAttachments.IsChangedAsync(db, caller, body, view.Row.QosPolicyId, cancellationToken))
+        {
+            return null;
+        }
+
+        var changes = await FollowAsync(db, view.Row, view.Network, body.TextOrNull(QosAttachments.Attribute), cancellationToken);
+        return changes.Count == 0 ? null : await allocations.ChangeAsync(changes.ConvertAll(pair => (pair.Port.DeviceId, pair.Change)), cancellationToken);
+    }
+
     public async Task UpdateAsync(Work work, Caller caller, PortView view, Body body)
     {
         var row = view.Row;
@@ -141,7 +153,11 @@ internal sealed class PortResource(NeutronOptions options, SecurityGroupResource
         var policy = await QosAttachments.ReadAsync(work, caller, body, row.QosPolicyId);
         if (policy != row.QosPolicyId)
         {
-            QosAttachments.RefuseWhereGiven(row);
+            foreach (var (_, change) in await FollowAsync(work.Db, row, view.Network, policy, work.Cancellation))
+            {
+                row.Profile = change.Profile;
+            }
+
             row.QosPolicyId = policy;
             await QosAttachments.CheckPortAsync(work, row, view.Network);
         }
@@ -323,6 +339,10 @@ internal sealed class PortResource(NeutronOptions options, SecurityGroupResource
             throw NeutronErrors.Conflict("DeviceIDNotOwnedByTenant", $"The following device_id {row.DeviceId} is not owned by your tenant or matches another tenants router.");
         }
     }
+
+    private static Task<List<(PortRow Port, AllocationChange Change)>> FollowAsync(DataConnection db, PortRow row, NetworkRow network, string? policy, CancellationToken cancellationToken) =>
+        !PortOperations.IsOfServer(row) ? Task.FromResult<List<(PortRow, AllocationChange)>>([])
+        : ResourceRequests.FollowAsync(db, network.Id, [row], QosAttachments.EffectiveOf(row, network), policy ?? network.QosPolicyId, cancellationToken);
 
     /// <returns>The port's groups after the change.</returns>
     private async Task<IReadOnlyList<string>> ChangeSecurityAsync(Work work, Caller caller, PortView view, Body body)

@@ -5,7 +5,6 @@ using LinqToDB.Data;
 using SharpStack.Neutron.Api;
 using SharpStack.Neutron.Contracts;
 using SharpStack.Neutron.FloatingIps;
-using SharpStack.Neutron.PlacementReports;
 using SharpStack.Neutron.Rbac;
 using SharpStack.Neutron.Routers;
 using SharpStack.Neutron.Storage;
@@ -27,6 +26,11 @@ internal static class QosAttachments
     /// <summary>The policy that something is to have after a request, which may say nothing of it.</summary>
     public static Task<string?> ReadAsync(Work work, Caller caller, Body body, string? current) =>
         body.Has(Attribute) ? ChangeAsync(work, caller, current, body.TextOrNull(Attribute)) : Task.FromResult(current);
+
+    /// <summary>Whether a request has something follow another policy, one that the caller may see.</summary>
+    public static async Task<bool> IsChangedAsync(DataConnection db, Caller caller, Body body, string? current, CancellationToken cancellationToken) =>
+        body.Has(Attribute) && body.TextOrNull(Attribute) is var wanted && wanted != current
+        && (wanted is null || await Sharing.VisibleTo(db.GetTable<QosPolicyRow>().Where(row => row.Id == wanted), db, caller).AnyAsync(cancellationToken));
 
     /// <summary>Refuses a policy that the caller may not see, and taking away one that it may not see.</summary>
     public static async Task<string?> ChangeAsync(Work work, Caller caller, string? current, string? wanted)
@@ -53,15 +57,6 @@ internal static class QosAttachments
         if (EffectiveOf(port, network) is { } id && await FirstUnsupportedAsync(work, id, network.Id) is { } type)
         {
             throw QosErrors.NotSupportedByPort(type, port.Id);
-        }
-    }
-
-    /// <summary>What was claimed for a port in Placement does not follow another policy.</summary>
-    public static void RefuseWhereGiven(PortRow port)
-    {
-        if (PortAllocation.Read(port.Profile).Count > 0)
-        {
-            throw QosErrors.TrackedInPlacement();
         }
     }
 

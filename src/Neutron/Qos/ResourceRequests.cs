@@ -9,7 +9,8 @@ namespace SharpStack.Neutron.Qos;
 
 /// <summary>Amounts that are to come from one provider.</summary>
 /// <param name="Id">The same as long as the rules are: Nova names the provider by it.</param>
-internal sealed record RequestGroup(string Id, IReadOnlyList<string> Required, IReadOnlyList<(string Class, int Amount)> Resources);
+/// <param name="Kind">The kind of the rules that it comes from.</param>
+internal sealed record RequestGroup(string Id, QosRuleKind Kind, IReadOnlyList<string> Required, IReadOnlyList<(string Class, int Amount)> Resources);
 
 /// <summary>What ports ask of Placement by the policies that they follow: <c>resource_request</c> (API extension <c>port-resource-request-groups</c>).</summary>
 internal static class ResourceRequests
@@ -54,9 +55,24 @@ internal static class ResourceRequests
             var own = byType[kind.Type].ToList();
             if (own.Count > 0)
             {
-                groups.Add(new RequestGroup(PlacementNames.RequestGroup(port.Id, own.Select(rule => rule.Id)), required, [.. own.Select(rule => (ClassOf(rule), rule.Amount))]));
+                groups.Add(new RequestGroup(PlacementNames.RequestGroup(port.Id, own.Select(rule => rule.Id)), kind, required, [.. own.Select(rule => (ClassOf(rule), rule.Amount))]));
             }
         }
+    }
+
+    /// <summary>What ports of a network are to hold instead of what they were given, once they follow another policy; those that were given nothing are left out.</summary>
+    public static async Task<List<(PortRow Port, AllocationChange Change)>> FollowAsync(
+        DataConnection db, string networkId, IEnumerable<PortRow> ports, string? policyBefore, string? policyAfter, CancellationToken cancellationToken)
+    {
+        var given = ports.Where(static port => PortAllocation.Read(port.Profile).Count > 0).ToList();
+        if (given.Count == 0 || policyBefore == policyAfter)
+        {
+            return [];
+        }
+
+        var rules = await QosAttachments.RulesAsync(db, [policyBefore, policyAfter], cancellationToken);
+        var physical = (await PhysicalNetworksAsync(db, [networkId], cancellationToken)).GetValueOrDefault(networkId);
+        return given.ConvertAll(port => (port, PortAllocation.Follow(port, Of(port, rules[policyBefore ?? ""], physical), Of(port, rules[policyAfter ?? ""], physical))!));
     }
 
     /// <summary>The physical networks of first segments, by network; those of others are left out.</summary>
