@@ -203,7 +203,15 @@ public sealed class MinimumBandwidthTests
         await Eventually.TrueAsync(async () => (await cloud.TreeAsync(root)).Count == 3, "the bridge that is not told of any more goes");
         Assert.Equal(generation + 1, (await cloud.PlacementAsync(BridgeProvider, "inventories")).GetProperty("resource_provider_generation").GetInt32());
 
-        await cloud.Neutron.AddAgentAsync(AgentTypes.OpenVSwitch, "compute1", "{'bridge_mappings': {'physnet': 'br-phys'}}");
+        // What servers hold something of stays as long as they do.
+        var server = $"/allocations/{Guid.NewGuid()}";
+        (await cloud.SendAsync(
+            HttpMethod.Put, server, Json($"{{'allocations': {{'{BridgeProvider}': {{'resources': {{'NET_BW_EGR_KILOBIT_PER_SEC': 1}}}}}}, 'project_id': 'p', 'user_id': 'u', 'consumer_generation': null}}"))).Expect(204);
+        var silent = await cloud.Neutron.AddAgentAsync(AgentTypes.OpenVSwitch, "compute1", "{'bridge_mappings': {'physnet': 'br-phys'}}");
+        await SyncedAsync(false);
+        Assert.Contains(await cloud.TreeAsync(root), provider => provider.Text("uuid") == BridgeProvider);
+        (await cloud.SendAsync(HttpMethod.Delete, server)).Expect(204);
+        await silent.ReportAsync();
         await SyncedAsync(null);
         Assert.Single(await cloud.TreeAsync(root));
 

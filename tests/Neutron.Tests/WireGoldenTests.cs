@@ -15,7 +15,7 @@ public sealed class WireGoldenTests
         ["port"] =
         [
             "hardware_offload_type", "pvlan_community", "pvlan_type",
-            "resource_request", "device_profile", "numa_affinity_policy", "trunk_details", "hints", "trusted", "mac_learning_enabled",
+            "device_profile", "numa_affinity_policy", "trunk_details", "hints", "trusted", "mac_learning_enabled",
         ],
         ["security_group_rule"] = ["tags"],
         ["agent"] = ["resource_versions"],

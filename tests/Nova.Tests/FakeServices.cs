@@ -76,6 +76,14 @@ internal sealed class FakeServices : IServiceModule
         return (string)port["id"]!;
     }
 
+    /// <summary>A provider that another service keeps below a host's.</summary>
+    public string AddProvider(string name, string parentId)
+    {
+        var id = Guid.NewGuid().ToString();
+        Providers[id] = new JsonObject { ["uuid"] = id, ["name"] = name, ["parent_provider_uuid"] = parentId };
+        return id;
+    }
+
     public void AddGroup(string id, string name) => Groups[id] = new JsonObject { ["id"] = id, ["name"] = name, ["security_group_rules"] = new JsonArray() };
 
     public IEnumerable<string> PortsOf(string server) => Ports.Values.Where(port => (string?)port["device_id"] == server).Select(port => (string)port["id"]!);
@@ -219,7 +227,9 @@ internal sealed class FakeServices : IServiceModule
             ["resource_provider_generation"] = 0,
         });
         Get(routes, "/resource_providers", context => Listed("resource_providers", Providers.Values.Where(provider => Matches(context, "name", (string?)provider["name"]))));
-        On(routes, "DELETE", "/resource_providers/{id}", 204, (context, _) => Providers.TryRemove(context.Route("id"), out var _) ? new JsonObject() : null);
+        On(routes, "DELETE", "/resource_providers/{id}", 204, (context, _) => Providers.Values.Any(provider => (string?)provider["parent_provider_uuid"] == context.Route("id"))
+            ? throw CloudException.Conflict("Unable to delete parent resource provider: It has child resource providers.", "placement.resource_provider.cannot_delete_parent")
+            : Providers.TryRemove(context.Route("id"), out var _) ? new JsonObject() : null);
         foreach (var part in (string[])["inventories", "traits", "aggregates"])
         {
             Get(routes, $"/resource_providers/{{id}}/{part}", context => Providers.GetValueOrDefault(context.Route("id")));

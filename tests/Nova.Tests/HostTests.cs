@@ -137,6 +137,8 @@ public sealed class HostTests
             MessageOf((await nova.Admin().DeleteAsync($"/v2.1/os-services/{service}")).Expect(409)));
         (await nova.Demo().DeleteAsync($"/v2.1/servers/{id}")).Expect(204);
         await nova.WaitForGoneAsync(id);
+        var agent = nova.Services.AddProvider("agent", nova.Services.Providers.Values.Single(provider => (string)provider["name"]! == "host1")["uuid"]!.ToString());
+        nova.Services.AddProvider("bridge", agent);
         (await nova.Admin().DeleteAsync($"/v2.1/os-services/{service}")).Expect(204);
         Assert.Equal(JsonValueKind.Undefined, (await ServiceAsync(nova, "host1")).ValueKind);
         Assert.Equal("host2", (string)nova.Services.Providers.Values.Single()["name"]!);

@@ -112,11 +112,12 @@ internal sealed partial class PlacementReporter : IAsyncDisposable
         }
 
         var wanted = AgentResources.Of(new Agent(row, true));
+        bool? isSynced = wanted.Count > 0 ? true : null;
         try
         {
-            if (row.ResourcesSynced is not null && wanted.All(resources => resources.Hypervisor != row.Host))
+            if (row.ResourcesSynced is not null && wanted.All(resources => resources.Hypervisor != row.Host) && !await ClearAsync(row, cancellationToken))
             {
-                await ClearAsync(row, cancellationToken);
+                isSynced = false;
             }
 
             foreach (var resources in wanted)
@@ -131,7 +132,7 @@ internal sealed partial class PlacementReporter : IAsyncDisposable
             throw;
         }
 
-        await RememberAsync(hold.Lease, row, wanted.Count > 0 ? true : null, cancellationToken);
+        await RememberAsync(hold.Lease, row, isSynced, cancellationToken);
         return ReconcileResult.Done;
     }
 
@@ -166,25 +167,24 @@ internal sealed partial class PlacementReporter : IAsyncDisposable
     }
 
     /// <summary>The agent guarantees nothing any more.</summary>
-    private async Task ClearAsync(AgentRow agent, CancellationToken cancellationToken)
+    private async Task<bool> ClearAsync(AgentRow agent, CancellationToken cancellationToken)
     {
         var id = PlacementNames.AgentProvider(agent.Host);
-        if (await providers.Value.ExistsAsync(id, cancellationToken))
-        {
-            await RemoveAsync(id, cancellationToken);
-        }
+        return !await providers.Value.ExistsAsync(id, cancellationToken) || await RemoveAsync(id, cancellationToken);
     }
 
-    /// <summary>What servers still hold something of stays until they are gone.</summary>
-    private async Task RemoveAsync(string id, CancellationToken cancellationToken)
+    /// <returns>False where servers hold something of it: it stays until they are gone.</returns>
+    private async Task<bool> RemoveAsync(string id, CancellationToken cancellationToken)
     {
         try
         {
             await providers.Value.RemoveAsync(id, cancellationToken);
+            return true;
         }
         catch (CloudException failure) when (failure.Kind == ErrorKind.Conflict)
         {
             LogKept(id);
+            return false;
         }
     }
 
