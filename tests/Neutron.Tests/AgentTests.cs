@@ -234,7 +234,13 @@ public sealed class AgentTests
         var port = await CreateAsync(cloud.Demo, "ports", $"{{'network_id': '{network}', 'fixed_ips': [{{'ip_address': '10.0.0.7'}}], 'device_id': 'the-server', 'device_owner': 'compute:nova'}}");
         async Task<MetadataInstanceAnswer> FindAsync(string? where, string ip) =>
             await cloud.Bus.CallAsync(MetadataContracts.FindInstance, new MetadataInstanceRequest(where, ip), cancellationToken: TestContext.Current.CancellationToken);
-        Assert.Equal(new MetadataInstanceAnswer("the-server", TestIdentities.DemoProject, port.Id()), await FindAsync(network, "10.0.0.7"));
+        var known = new MetadataInstanceAnswer("the-server", TestIdentities.DemoProject, port.Id());
+        Assert.Equal(known, await FindAsync(network, "10.0.0.7"));
+        var mac = port.Text("mac_address").Split(':').Select(part => Convert.ToByte(part, 16)).ToArray();
+        var linkLocal = new System.Net.IPAddress([0xfe, 0x80, 0, 0, 0, 0, 0, 0, (byte)(mac[0] ^ 2), mac[1], mac[2], 0xff, 0xfe, mac[3], mac[4], mac[5]]).ToString();
+        Assert.Equal(known, await FindAsync(network, linkLocal));
+        Assert.Null((await FindAsync(Guid.NewGuid().ToString(), linkLocal)).InstanceId);
+        Assert.Null((await FindAsync(network, "fe80::a9fe:a9fe")).InstanceId);
         Assert.Null((await FindAsync(elsewhere, "10.0.0.7")).InstanceId);
         Assert.Null((await FindAsync(network, "10.0.0.8")).InstanceId);
         Assert.Null((await FindAsync(null, "nonsense")).InstanceId);

@@ -122,6 +122,10 @@ public sealed class NamespaceListeners : IDisposable
                 continue;
             }
             var context = contexts.Create(connection);
+            if (context.LocalEndPoint is IPEndPoint { Address.IsIPv6LinkLocal: true })
+            {
+                context.Transport = new ZoneFilter(context.Transport);
+            }
             context.Features.Set<INetworkNamespaceFeature>(new NamespaceFeature(networkNamespace));
             await accepted.Writer.WriteAsync(context);
         }

@@ -2,6 +2,7 @@ using System.Net;
 using System.Net.Sockets;
 using SharpStack.LinuxHost.Namespaces;
 using SharpStack.LinuxHost.Netlink;
+using SharpStack.Neutron.Agents.Metadata;
 using SharpStack.Neutron.Contracts;
 using SharpStack.OpenVSwitch.Switches;
 
@@ -70,7 +71,13 @@ internal sealed class DhcpDevice(VSwitch vswitch, DhcpSettings settings)
             wanted.Add(InterfaceAddress.Parse($"{DnsmasqConfiguration.MetadataAddress}/32"));
         }
 
-        var actual = links.ListAddresses(name).Where(address => !address.Address.IsIPv6LinkLocal).ToHashSet();
+        // Guests look for it on their link, where a router may be the one to have it.
+        if (MetadataAddresses.HasIpv6 && DnsmasqConfiguration.ServesMetadata(network, settings))
+        {
+            wanted.Add(MetadataAddresses.OnLink);
+        }
+
+        var actual = links.ListAddresses(name).Where(address => !address.Address.IsIPv6LinkLocal || address == MetadataAddresses.OnLink).ToHashSet();
         foreach (var address in actual.Except(wanted))
         {
             links.DeleteAddress(name, address);

@@ -1,6 +1,4 @@
 using System.Globalization;
-using System.Net;
-using System.Net.NetworkInformation;
 using System.Net.Sockets;
 using System.Text;
 using SharpStack.LinuxHost.Netlink;
@@ -45,7 +43,7 @@ internal static class KeepalivedConfiguration
         // The kernel makes none here: on a host that does not serve it would be a second owner of the address.
         foreach (var (device, port) in Ports(router))
         {
-            text.Append("        ").Append(LinkLocalOf(port.MacAddress)).Append("/64 dev ").Append(device).Append(" no_track\n");
+            text.Append("        ").Append(RouterAddressing.LinkLocalOf(port.MacAddress)).Append("/64 dev ").Append(device).Append(" no_track\n");
         }
 
         text.Append("    }\n    virtual_routes {\n");
@@ -81,12 +79,5 @@ internal static class KeepalivedConfiguration
     {
         var inner = router.Interfaces.Select(port => (RouterNames.Internal(port), port));
         return router.Gateway is { } gateway ? inner.Append((RouterNames.External(gateway.Port), gateway.Port)) : inner;
-    }
-
-    /// <summary>RFC 4291, appendix A.</summary>
-    private static IPAddress LinkLocalOf(string mac)
-    {
-        var bytes = PhysicalAddress.Parse(mac.ToUpperInvariant().Replace(':', '-')).GetAddressBytes();
-        return new IPAddress([0xfe, 0x80, 0, 0, 0, 0, 0, 0, (byte)(bytes[0] ^ 2), bytes[1], bytes[2], 0xff, 0xfe, bytes[3], bytes[4], bytes[5]]);
     }
 }

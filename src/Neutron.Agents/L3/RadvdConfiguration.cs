@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Net;
 using System.Text;
+using SharpStack.Neutron.Agents.Metadata;
 using SharpStack.Neutron.Contracts;
 
 namespace SharpStack.Neutron.Agents.L3;
@@ -57,6 +58,13 @@ internal static class RadvdConfiguration
         {
             var autonomous = subnet.Ipv6RaMode == "dhcpv6-stateful" ? "off" : "on";
             text.Append(CultureInfo.InvariantCulture, $"  prefix {IPNetwork.Parse(subnet.Cidr)}\n  {{\n    AdvOnLink on;\n    AdvAutonomous {autonomous};\n  }};\n");
+        }
+
+        if (settings.EnableMetadataProxy)
+        {
+            // The device has two addresses on the link: the one that all networks have is not to be anybody's gateway.
+            text.Append(CultureInfo.InvariantCulture, $"  AdvRASrcAddress\n  {{\n    {RouterAddressing.LinkLocalOf(port.MacAddress)};\n  }};\n");
+            text.Append(CultureInfo.InvariantCulture, $"  route {MetadataAddresses.Ipv6}/128\n  {{\n  }};\n");
         }
 
         text.Append("};\n");

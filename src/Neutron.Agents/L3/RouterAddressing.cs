@@ -2,7 +2,10 @@ using System.Net;
 using System.Net.Sockets;
 using SharpStack.LinuxHost;
 using SharpStack.LinuxHost.Netlink;
+using SharpStack.Neutron.Agents.Metadata;
+using SharpStack.Neutron.Agents.OpenVSwitch;
 using SharpStack.Neutron.Contracts;
+using SharpStack.OpenVSwitch;
 
 namespace SharpStack.Neutron.Agents.L3;
 
@@ -37,7 +40,13 @@ internal sealed class RouterAddressing
         var wanted = new RouterAddressing();
         foreach (var port in router.Interfaces)
         {
-            wanted.addresses[RouterNames.Internal(port)] = AddressesOf(port);
+            var own = AddressesOf(port);
+            if (settings.EnableMetadataProxy && MetadataAddresses.HasIpv6)
+            {
+                own.Add(MetadataAddresses.OnLink);
+            }
+
+            wanted.addresses[RouterNames.Internal(port)] = own;
         }
 
         foreach (var route in router.Routes)
@@ -56,6 +65,9 @@ internal sealed class RouterAddressing
         return wanted;
     }
 
+    /// <summary>The address that the kernel gives a device on its link.</summary>
+    public static IPAddress LinkLocalOf(string mac) => WiredPort.LinkLocal(MacAddress.Parse(mac)).BaseAddress;
+
     /// <summary>The devices have these addresses; link-local ones that the kernel made stay.</summary>
     /// <returns>The addresses that were added, and those that were taken away.</returns>
     public (IReadOnlyList<(string Device, IPAddress Address)> Added, IReadOnlyList<IPAddress> Removed) ApplyAddresses(RouteClient links)
@@ -71,7 +83,7 @@ internal sealed class RouterAddressing
                 added.Add((device, address.Address));
             }
 
-            foreach (var address in actual.Except(wanted).Where(address => !address.Address.IsIPv6LinkLocal))
+            foreach (var address in actual.Except(wanted).Where(address => !address.Address.IsIPv6LinkLocal || address == MetadataAddresses.OnLink))
             {
                 links.DeleteAddress(device, address);
                 removed.Add(address.Address);

@@ -5,6 +5,7 @@ using System.Net.Sockets;
 using System.Security.Cryptography;
 using System.Text;
 using SharpStack.LinuxHost.Firewall;
+using SharpStack.Neutron.Agents.Metadata;
 using SharpStack.Neutron.Contracts;
 
 namespace SharpStack.Neutron.Agents.L3;
@@ -90,7 +91,7 @@ internal sealed class RouterRules
         raw.Hook("OUTPUT");
         WriteMarks();
         WriteScopes(AddressFamily.InterNetwork);
-        WriteMetadata();
+        WriteMetadata(AddressFamily.InterNetwork);
         WriteFloatingIps();
         WriteSourceNat();
         WriteLimits();
@@ -104,14 +105,17 @@ internal sealed class RouterRules
 
     private IReadOnlyList<FilterTable> Ipv6()
     {
+        nat.Hook("PREROUTING");
         mangle.Hook("PREROUTING");
+        filter.Hook("INPUT");
         filter.Hook("FORWARD");
         mangle.Chain($"{Own}scope");
         mangle.Add("PREROUTING", $"-j {Own}scope");
         mangle.Add("PREROUTING", $"-m connmark ! --mark 0x0/{ScopeMask} -j CONNMARK --restore-mark --nfmask {ScopeMask} --ctmask {ScopeMask}");
-        filter.Add("FORWARD", $"-j {Own}scope");
+        WriteMetadataMark(AddressFamily.InterNetworkV6);
         WriteScopes(AddressFamily.InterNetworkV6);
-        return [mangle.Build(), filter.Build()];
+        WriteMetadata(AddressFamily.InterNetworkV6);
+        return [nat.Build(), mangle.Build(), filter.Build()];
     }
 
     /// <summary>What a packet is known by later: where it came in, its scope, whether it asks for metadata.</summary>
@@ -125,7 +129,7 @@ internal sealed class RouterRules
         mangle.Add("PREROUTING", $"-m connmark ! --mark 0x0/{ScopeMask} -j CONNMARK --restore-mark --nfmask {ScopeMask} --ctmask {ScopeMask}");
         // The marks of floating IPs come last: they may lead from one scope into another.
         mangle.Add("PREROUTING", $"-j {Own}floatingip");
-        mangle.Add("PREROUTING", $"-d 169.254.169.254/32 -i {RouterNames.InternalPrefix}+ -p tcp -m tcp --dport 80 -j MARK --set-xmark {Hex(settings.MetadataMark)}/{RouterMask}");
+        WriteMetadataMark(AddressFamily.InterNetwork);
         if (outside is not null && outerAddress is not null)
         {
             mangle.Add("mark", $"-i {outside} -j MARK --set-xmark {Hex(settings.ExternalMark)}/{RouterMask}");
@@ -135,12 +139,9 @@ internal sealed class RouterRules
     private void WriteScopes(AddressFamily family)
     {
         filter.Chain($"{Own}scope");
-        if (family == AddressFamily.InterNetwork)
-        {
-            filter.Add("FORWARD", $"-j {Own}scope");
-            // Requests that came before there was anybody to answer them go nowhere else.
-            filter.Add("scope", $"-m mark --mark {Hex(settings.MetadataMark)}/{RouterMask} -j DROP");
-        }
+        filter.Add("FORWARD", $"-j {Own}scope");
+        // Requests that came before there was anybody to answer them go nowhere else.
+        filter.Add("scope", $"-m mark --mark {Hex(settings.MetadataMark)}/{RouterMask} -j DROP");
 
         foreach (var port in router.Interfaces)
         {
@@ -170,14 +171,19 @@ internal sealed class RouterRules
         }
     }
 
-    private void WriteMetadata()
+    private static string MetadataMatch(AddressFamily family) =>
+        $"-d {(family == AddressFamily.InterNetwork ? $"{MetadataAddresses.Ipv4}/32" : $"{MetadataAddresses.Ipv6}/128")} -i {RouterNames.InternalPrefix}+ -p tcp -m tcp --dport 80";
+
+    private void WriteMetadataMark(AddressFamily family) => mangle.Add("PREROUTING", $"{MetadataMatch(family)} -j MARK --set-xmark {Hex(settings.MetadataMark)}/{RouterMask}");
+
+    private void WriteMetadata(AddressFamily family)
     {
         if (!settings.EnableMetadataProxy)
         {
             return;
         }
 
-        nat.Add("PREROUTING", Invariant($"-d 169.254.169.254/32 -i {RouterNames.InternalPrefix}+ -p tcp -m tcp --dport 80 -j REDIRECT --to-ports {settings.MetadataPort}"));
+        nat.Add("PREROUTING", Invariant($"{MetadataMatch(family)} -j REDIRECT --to-ports {settings.MetadataPort}"));
         filter.Add("INPUT", $"-m mark --mark {Hex(settings.MetadataMark)}/{RouterMask} -j ACCEPT");
         filter.Add("INPUT", Invariant($"-p tcp -m tcp --dport {settings.MetadataPort} -j DROP"));
     }

@@ -82,7 +82,7 @@ internal sealed partial class MetadataProxy
         {
             using var limit = new CancellationTokenSource(Patience, time);
             using var either = CancellationTokenSource.CreateLinkedTokenSource(limit.Token, context.Aborted);
-            await ProxyAsync(context, place, (address.IsIPv4MappedToIPv6 ? address.MapToIPv4() : address).ToString(), either.Token);
+            await ProxyAsync(context, place, TextOf(address), either.Token);
         }
         catch (OperationCanceledException) when (!context.Aborted.IsCancellationRequested)
         {
@@ -96,6 +96,10 @@ internal sealed partial class MetadataProxy
             }
         }
     }
+
+    /// <summary>Without the link of a link-local address, which means nothing outside the namespace.</summary>
+    private static string TextOf(IPAddress address) =>
+        (address.IsIPv4MappedToIPv6 ? address.MapToIPv4() : address.IsIPv6LinkLocal ? new IPAddress(address.GetAddressBytes()) : address).ToString();
 
     private async Task ProxyAsync(ApiContext context, string place, string address, CancellationToken cancellationToken)
     {

@@ -11,19 +11,19 @@ using SharpStack.Neutron.Agents.L3;
 namespace SharpStack.Neutron.Agents.Metadata;
 
 /// <summary>
-/// The metadata service's sockets: at 169.254.169.254 in each network's namespace that has the address, and at the port of each router's that requests are redirected to.
+/// The metadata service's sockets: at 169.254.169.254 and fe80::a9fe:a9fe in each network's namespace that has the addresses, and at the port of each router's that requests are redirected to.
 /// </summary>
 internal sealed partial class MetadataSockets(NamespaceListeners listeners, DhcpFolders folders, RouterFolders routers, ILogger<MetadataSockets> log)
 {
-    private static readonly IPEndPoint Address = new(IPAddress.Parse("169.254.169.254"), 80);
+    private const int Port = 80;
 
     private readonly Lock changing = new();
 
-    public void Open(string networkNamespace) => Open(networkNamespace, Address);
+    public void Open(string networkNamespace) => Open(networkNamespace, AddressesIn(networkNamespace));
 
     /// <param name="networkNamespace">A router's.</param>
     /// <param name="port">Where its packet filter redirects requests to.</param>
-    public void OpenRouter(string networkNamespace, int port) => Open(networkNamespace, new IPEndPoint(IPAddress.Any, port));
+    public void OpenRouter(string networkNamespace, int port) => Open(networkNamespace, AnyAddress(port));
 
     public void Close(string networkNamespace)
     {
@@ -43,13 +43,19 @@ internal sealed partial class MetadataSockets(NamespaceListeners listeners, Dhcp
         }
     }
 
-    private void Open(string networkNamespace, IPEndPoint address)
+    /// <summary>The namespace has these sockets and no others.</summary>
+    private void Open(string networkNamespace, IReadOnlyCollection<IPEndPoint> addresses)
     {
         lock (changing)
         {
-            if (listeners.Add(networkNamespace, address))
+            foreach (var (name, address) in listeners.Addresses.Where(listening => listening.Namespace == networkNamespace && !addresses.Contains(listening.Address)))
             {
-                LogOpened(networkNamespace);
+                listeners.Remove(name, address);
+            }
+
+            foreach (var address in addresses.Where(address => listeners.Add(networkNamespace, address)))
+            {
+                LogOpened(networkNamespace, address);
             }
         }
     }
@@ -57,29 +63,22 @@ internal sealed partial class MetadataSockets(NamespaceListeners listeners, Dhcp
     private void ScanAlone()
     {
         // Another cloud on this machine has networks too: only those are ours that the agents have folders for.
-        var there = folders.Ids().Select(DhcpDevice.NamespaceOf).Where(NetworkNamespace.Exists).ToDictionary(name => name, _ => Address);
+        var there = folders.Ids().Select(DhcpDevice.NamespaceOf).Where(NetworkNamespace.Exists).ToDictionary(name => name, name => (Func<IReadOnlyCollection<IPEndPoint>>)(() => AddressesIn(name)));
         foreach (var (routerId, port) in Routers())
         {
-            there[RouterNames.NamespaceOf(routerId)] = new IPEndPoint(IPAddress.Any, port);
+            there[RouterNames.NamespaceOf(routerId)] = () => AnyAddress(port);
         }
 
-        foreach (var (name, address) in listeners.Addresses)
+        foreach (var name in listeners.Addresses.Select(listening => listening.Namespace).OfType<string>().Distinct().Where(name => !there.ContainsKey(name)))
         {
-            if (name is not null && (!there.TryGetValue(name, out var wanted) || !wanted.Equals(address)))
-            {
-                Close(name);
-            }
+            Close(name);
         }
 
-        var open = listeners.Addresses.Select(listening => listening.Namespace).ToHashSet();
-        foreach (var (name, address) in there.Where(pair => !open.Contains(pair.Key)))
+        foreach (var (name, addresses) in there)
         {
             try
             {
-                if (!address.Equals(Address) || HasAddress(name))
-                {
-                    Open(name, address);
-                }
+                Open(name, addresses());
             }
             catch (Exception failure) when (failure is LinuxException or SocketException)
             {
@@ -101,14 +100,24 @@ internal sealed partial class MetadataSockets(NamespaceListeners listeners, Dhcp
         }
     }
 
-    private static bool HasAddress(string networkNamespace)
+    private static List<IPEndPoint> AnyAddress(int port) =>
+        MetadataAddresses.HasIpv6 ? [new IPEndPoint(IPAddress.Any, port), new IPEndPoint(IPAddress.IPv6Any, port)] : [new IPEndPoint(IPAddress.Any, port)];
+
+    /// <summary>The service's addresses that a network's namespace has; a link-local one says nothing without its link.</summary>
+    private static List<IPEndPoint> AddressesIn(string networkNamespace)
     {
         using var links = RouteClient.Open(networkNamespace);
-        return links.ListLinks().Any(link => links.ListAddresses(link.Name).Any(address => address.Address.Equals(Address.Address)));
+        return
+        [
+            .. from link in links.ListLinks()
+               from address in links.ListAddresses(link.Name)
+               where address.Address.Equals(MetadataAddresses.Ipv4) || address.Address.Equals(MetadataAddresses.Ipv6)
+               select new IPEndPoint(address.Address.IsIPv6LinkLocal ? new IPAddress(address.Address.GetAddressBytes(), link.Index) : address.Address, Port),
+        ];
     }
 
-    [LoggerMessage(EventId = 6301, Level = LogLevel.Information, Message = "Metadata is served in {Namespace}")]
-    private partial void LogOpened(string @namespace);
+    [LoggerMessage(EventId = 6301, Level = LogLevel.Information, Message = "Metadata is served in {Namespace} at {Address}")]
+    private partial void LogOpened(string @namespace, IPEndPoint address);
 
     [LoggerMessage(EventId = 6302, Level = LogLevel.Debug, Message = "Metadata is not served in {Namespace}: {Reason}")]
     private partial void LogNotOpened(string @namespace, string reason);

@@ -110,10 +110,14 @@ internal sealed class AgentQuestions(NeutronStore store, PortOperations operatio
 
         var address = Addresses.Canonical(request.FixedIp);
         var networks = request.NetworkId is { } network ? [network] : await RouterPorts.InnerNetworksAsync(db, request.RouterId!, cancellationToken);
-        var owners = await (from ip in db.GetTable<IpAllocationRow>()
-                            where networks.Contains(ip.NetworkId) && ip.IpAddress == address
-                            join port in db.GetTable<PortRow>() on ip.PortId equals port.Id
-                            select port).ToListAsync(cancellationToken);
+        // An address that an instance gave itself on its link has the port's MAC address in it, and no packet with another leaves the instance.
+        var mac = Addresses.MacOfLinkLocal(address);
+        var owners = mac is not null
+            ? await db.GetTable<PortRow>().Where(port => networks.Contains(port.NetworkId) && port.MacAddress == mac).ToListAsync(cancellationToken)
+            : await (from ip in db.GetTable<IpAllocationRow>()
+                     where networks.Contains(ip.NetworkId) && ip.IpAddress == address
+                     join port in db.GetTable<PortRow>() on ip.PortId equals port.Id
+                     select port).ToListAsync(cancellationToken);
         var found = owners.Count == 1 ? owners[0] : null;
         return found is null || found.DeviceId.Length == 0 || PortOperations.IsTrusted(found.DeviceOwner)
             ? new MetadataInstanceAnswer(null, null, null) : new MetadataInstanceAnswer(found.DeviceId, found.ProjectId, found.Id);

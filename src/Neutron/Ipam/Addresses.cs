@@ -74,6 +74,19 @@ internal static class Addresses
 
         return id;
     }
+
+    /// <summary>The MAC that a host made its link-local IPv6 address from (RFC 4291, appendix A); null for any other address.</summary>
+    public static string? MacOfLinkLocal(string text)
+    {
+        if (!IPAddress.TryParse(text, out var address) || !address.IsIPv6LinkLocal)
+        {
+            return null;
+        }
+
+        var bytes = address.GetAddressBytes();
+        return bytes is [0xfe, 0x80, 0, 0, 0, 0, 0, 0, var first, var second, var third, 0xff, 0xfe, var fourth, var fifth, var sixth]
+            ? string.Join(':', ((byte[])[(byte)(first ^ 2), second, third, fourth, fifth, sixth]).Select(octet => octet.ToString("x2", CultureInfo.InvariantCulture))) : null;
+    }
 }
 
 /// <summary>A network of addresses; host bits are zero.</summary>

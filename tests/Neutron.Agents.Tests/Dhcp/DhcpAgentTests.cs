@@ -75,9 +75,28 @@ public sealed class DhcpAgentTests : IAsyncLifetime
         Assert.Contains($"\"{server.Networks[network.Id].Ports.First(own => own.DeviceOwner == DhcpNames.DeviceOwner).Id}\"", await sandbox.VsctlAsync("get", "Interface", Device, "external_ids:iface-id"), StringComparison.Ordinal);
         using var links = RouteClient.Open(Place);
         Assert.Equal(1450, links.GetLink(Device).Mtu);
-        Assert.Superset(new HashSet<string> { "10.3.0.2/24", "169.254.169.254/32" }, links.ListAddresses(Device).Select(address => address.ToString()).ToHashSet());
+        Assert.Superset(new HashSet<string> { "10.3.0.2/24", "169.254.169.254/32", "fe80::a9fe:a9fe/64" }, links.ListAddresses(Device).Select(address => address.ToString()).ToHashSet());
         Assert.Equal("10.3.0.1", links.ListRoutes().Single(route => route.Destination is null && route.Gateway is not null).Gateway!.ToString());
         Assert.Contains(server.Reports, report => report is { AgentType: "DHCP agent", Start: true, Topic: "dhcp_agent" });
+    }
+
+    [Fact]
+    public async Task Where_a_router_serves_metadata_its_address_on_the_link_is_the_routers()
+    {
+        Assert.Contains("fe80::a9fe:a9fe/64", Addresses());
+        var router = DhcpSamples.Port(network, 1) with { DeviceOwner = "network:router_interface" };
+        server.AddPort(router);
+        await server.HintAsync(network.Id);
+        await Eventually.TrueAsync(() => !Addresses().Contains("fe80::a9fe:a9fe/64"), "the address is left to the router");
+        server.RemovePort(router);
+        await server.HintAsync(network.Id);
+        await Eventually.TrueAsync(() => Addresses().Contains("fe80::a9fe:a9fe/64"), "the address is back");
+
+        HashSet<string> Addresses()
+        {
+            using var links = RouteClient.Open(Place);
+            return [.. links.ListAddresses(Device).Select(address => address.ToString())];
+        }
     }
 
     [Fact]

@@ -139,6 +139,27 @@ public sealed class L3AgentTests : IAsyncLifetime
     }
 
     [Fact]
+    public async Task Metadata_is_on_the_link_of_guests_by_IPv6_too()
+    {
+        using var listener = NetworkNamespace.OpenSocket(Place, AddressFamily.InterNetworkV6, SocketType.Stream, ProtocolType.Tcp);
+        listener.Bind(new IPEndPoint(IPAddress.IPv6Any, 9697));
+        listener.Listen();
+        using var client = NetworkNamespace.OpenSocket(guest, AddressFamily.InterNetworkV6, SocketType.Stream, ProtocolType.Tcp);
+        // An address is not used before nobody else has been found to have it.
+        await Eventually.TrueAsync(() => OpenVSwitchSandbox.PingAsync(guest, "fe80::f816:3eff:fe00:101%eth0"), "the router answers on the guest's link");
+        using var links = RouteClient.Open(guest);
+        await client.ConnectAsync(new IPAddress(IPAddress.Parse("fe80::a9fe:a9fe").GetAddressBytes(), links.GetLink("eth0").Index), 80, TestContext.Current.CancellationToken);
+        using var accepted = await listener.AcceptAsync(TestContext.Current.CancellationToken);
+        Assert.Equal("fe80::f816:3eff:fe00:ff11", ((IPEndPoint)accepted.RemoteEndPoint!).Address.ToString().Split('%')[0]);
+
+        // What is redirected is all that comes to it: not the port itself, and nothing from outside.
+        foreach (var (machine, address, port) in new[] { (guest, "fe80::f816:3eff:fe00:101", 9697), (outside, "fe80::a9fe:a9fe", 80) })
+        {
+            Assert.Equal(28, (await OpenVSwitchSandbox.TryRunAsync("ip", "netns", "exec", machine, "curl", "-s", "-g", "--connect-timeout", "2", $"http://[{address}%25eth0]:{port}/")).Code);
+        }
+    }
+
+    [Fact]
     public async Task Extra_routes_are_set_and_taken_away_also_over_several_next_hops()
     {
         await node.ChangeAsync(router with { Routes = [new HostRoute("10.9.0.0/16", "10.4.0.7"), new HostRoute("10.9.0.0/16", "10.4.0.8"), new HostRoute("10.8.0.0/16", "10.5.0.9"), new HostRoute("10.7.0.0/16", "192.0.2.1")] });
@@ -254,6 +275,7 @@ public sealed class L3AgentTests : IAsyncLifetime
         await Eventually.TrueAsync(() => OpenVSwitchSandbox.PingAsync(one, "fd00:5::26"), "it reaches the other network");
         using (var links = RouteClient.Open(one))
         {
+            // The router advertises itself by its own address, though it has the metadata service's too.
             Assert.Equal("fe80::f816:3eff:fe00:101", links.ListRoutes().Single(route => route is { Destination: null, Family: AddressFamily.InterNetworkV6 }).Gateway!.ToString().Split('%')[0]);
         }
 

@@ -175,6 +175,48 @@ public sealed class MetadataAgentTests : IAsyncLifetime
     }
 
     [Fact]
+    public async Task A_guest_is_known_by_its_link_local_address_also_after_its_link_was_made_anew()
+    {
+        const string link = "tap-metadata";
+        const string guestAddress = "fe80::f816:3eff:fe00:51";
+        var guest = $"guest-{networkId[..8]}";
+        NetworkNamespace.Create(guest);
+        try
+        {
+            instances[guestAddress] = Instance;
+            var sockets = cloud.Get<MetadataSockets>();
+            foreach (var open in new[] { () => sockets.Open(Place), sockets.Scan })
+            {
+                using (var links = RouteClient.Open(Place))
+                {
+                    links.DeleteLink(link);
+                    links.CreateVeth(link, "eth0", guest);
+                    links.SetUp(link);
+                    links.AddAddress(link, InterfaceAddress.Parse("fe80::a9fe:a9fe/64"), duplicateDetection: false);
+                }
+
+                await OpenVSwitchSandbox.RunAsync("ip", "-n", guest, "link", "set", "eth0", "address", "fa:16:3e:00:00:51", "up");
+                await Eventually.TrueAsync(() => OpenVSwitchSandbox.PingAsync(guest, "fe80::a9fe:a9fe%eth0"), "the link works");
+
+                open();
+                var answer = JsonDocument.Parse(await OpenVSwitchSandbox.RunAsync(
+                    "ip", "netns", "exec", guest, "curl", "-s", "-S", "-g", "--max-time", "20", "http://[fe80::a9fe:a9fe%25eth0]/latest/")).RootElement;
+                Assert.Equal((Instance, guestAddress), (answer.GetProperty("X-Instance-ID").GetString(), answer.GetProperty("X-Forwarded-For").GetString()));
+
+                // Clients that leave the link in the name of the host, twice on a connection.
+                var twice = JsonDocument.Parse("[" + (await OpenVSwitchSandbox.RunAsync(
+                    "ip", "netns", "exec", guest, "curl", "-s", "-S", "-g", "--max-time", "20", "-H", "host: [fe80::a9fe:a9fe%25eth0]:80", "--data-binary", "Host: [a%b]\n", "http://[fe80::a9fe:a9fe%25eth0]/one", "http://[fe80::a9fe:a9fe%25eth0]/two")).Replace("}{", "},{", StringComparison.Ordinal) + "]").RootElement;
+                Assert.Equal(["/one", "/two"], twice.EnumerateArray().Select(each => each.GetProperty("path").GetString()));
+                Assert.Equal("200", await StatusAsync(Guest, "/"));
+            }
+        }
+        finally
+        {
+            NetworkNamespace.Delete(guest);
+        }
+    }
+
+    [Fact]
     public async Task A_request_through_a_router_is_asked_for_by_the_router()
     {
         var routerId = Guid.NewGuid().ToString("D");
@@ -197,6 +239,7 @@ public sealed class MetadataAgentTests : IAsyncLifetime
             await File.WriteAllTextAsync(Path.Combine(folder, "metadata"), "9697\n", TestContext.Current.CancellationToken);
             sockets.Scan();
             Assert.Equal(Instance, JsonDocument.Parse((await TryAsync()).Output).RootElement.GetProperty("X-Instance-ID").GetString());
+            Assert.Equal("404", (await OpenVSwitchSandbox.TryRunAsync("ip", "netns", "exec", router, "curl", "-s", "--max-time", "20", "-o", "/dev/null", "-w", "%{http_code}", "-g", "http://[::1]:9697/latest/")).Output);
             File.Delete(Path.Combine(folder, "metadata"));
             sockets.Scan();
             Assert.NotEqual(0, (await TryAsync()).Code);

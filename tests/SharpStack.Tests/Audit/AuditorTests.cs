@@ -114,6 +114,14 @@ public sealed class AuditorTests
     public void Where_everything_agrees_nothing_is_found() => Assert.Empty(Auditor.Compare(Cloud, [Host1, Host2], Now));
 
     [Fact]
+    public void A_routers_port_in_an_outer_network_is_served_by_its_DHCP_server()
+    {
+        var gateway = RouterGateway with { NetworkId = Network, FixedIps = [(Subnet, "203.0.113.50")] };
+        var served = DhcpServer with { Entries = [.. DhcpServer.Entries, new(gateway.MacAddress, "203.0.113.50")] };
+        Assert.Empty(Auditor.Compare(With(gateway), [Host1 with { Dhcp = new DhcpView("host1", [served]) }, Host2], Now));
+    }
+
+    [Fact]
     public void A_trunk_whose_tags_are_on_the_host_is_as_it_should_be() =>
         Assert.Empty(Auditor.Compare(Trunked, [With(Compute1, Switch1 with { Trunks = [TrunkBridge1] }), Host2], Now));
 
