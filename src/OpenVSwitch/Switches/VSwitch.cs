@@ -1,4 +1,5 @@
 using System.Globalization;
+using System.Runtime.CompilerServices;
 using SharpStack.OpenVSwitch.Ovsdb;
 
 namespace SharpStack.OpenVSwitch.Switches;
@@ -18,6 +19,11 @@ public sealed class VSwitch : IAsyncDisposable
     };
 
     private readonly SemaphoreSlim changing = new(1);
+
+    /// <summary>Of each interface's row what was made of it and its port's, for as long as both are those of the replica: rows that change are other objects.</summary>
+    private readonly ConditionalWeakTable<OvsdbRow, KnownPort> known = [];
+
+    private sealed record KnownPort(OvsdbRow Row, BridgePort Port);
 
     /// <param name="endpoint">Where ovsdb-server listens.</param>
     /// <param name="time">For the pauses between connection attempts.</param>
@@ -95,7 +101,7 @@ public sealed class VSwitch : IAsyncDisposable
     {
         var snapshot = Database.Snapshot;
         return snapshot[Tables.Bridge].Find(bridge) is { } row
-            ? [.. row.References("ports").Select(uuid => BridgePort.From(snapshot, uuid)).OfType<BridgePort>()]
+            ? [.. row.References("ports").Select(uuid => PortOf(snapshot, uuid)).OfType<BridgePort>()]
             : [];
     }
 
@@ -103,7 +109,24 @@ public sealed class VSwitch : IAsyncDisposable
     public BridgePort? FindPort(string name)
     {
         var snapshot = Database.Snapshot;
-        return snapshot[Tables.Port].Find(name) is { } row ? BridgePort.From(snapshot, row.Uuid) : null;
+        return snapshot[Tables.Port].Find(name) is { } row ? PortOf(snapshot, row.Uuid) : null;
+    }
+
+    private BridgePort? PortOf(OvsdbSnapshot snapshot, Guid uuid)
+    {
+        if (snapshot[Tables.Port].Find(uuid) is not { } port
+            || port.References("interfaces") is not [var first, ..]
+            || snapshot[Tables.Interface].Find(first) is not { } device)
+        {
+            return null;
+        }
+
+        if (!known.TryGetValue(device, out var last) || last.Row != port)
+        {
+            known.AddOrUpdate(device, last = new(port, BridgePort.From(port, device)));
+        }
+
+        return last.Port;
     }
 
     /// <inheritdoc/>
@@ -164,15 +187,6 @@ public sealed record BridgePort(
     IReadOnlyDictionary<string, string> ExternalIds,
     IReadOnlyDictionary<string, string> Options)
 {
-    internal static BridgePort? From(OvsdbSnapshot snapshot, Guid uuid)
-    {
-        if (snapshot[Tables.Port].Find(uuid) is not { } port
-            || port.References("interfaces") is not [var first, ..]
-            || snapshot[Tables.Interface].Find(first) is not { } device)
-        {
-            return null;
-        }
-
-        return new(port.Name, (int?)port.Number("tag"), (int?)device.Number("ofport"), device.Text("type") ?? "", device.Text("error"), port.Map("other_config"), device.Map("external_ids"), device.Map("options"));
-    }
+    internal static BridgePort From(OvsdbRow port, OvsdbRow device) => new(
+        port.Name, (int?)port.Number("tag"), (int?)device.Number("ofport"), device.Text("type") ?? "", device.Text("error"), port.Map("other_config"), device.Map("external_ids"), device.Map("options"));
 }

@@ -62,7 +62,11 @@ internal sealed class AuditCommand(IReadOnlyList<string> words, TextWriter outpu
         var nova = NovaOf(options);
         // A process without services, for its clients and its bus. Where Neutron's files are not given, its agents are asked by Nova's transport.
         var configs = new Dictionary<string, ServiceConfig>(options.Configs);
-        configs.TryAdd("neutron", nova);
+        if (configs.GetValueOrDefault("neutron")?.Get(TransportUrl) is not { Length: > 0 })
+        {
+            configs["neutron"] = nova;
+        }
+
         await using var process = CloudHost.Create(options with { Services = new HashSet<string>(), Listen = null, Configs = configs }, []);
         var reader = new CloudReader(process.Services.GetRequiredService<ServiceClients>(), nova);
         var bus = nova.Get(TransportUrl).Length > 0 ? process.Services.GetRequiredService<IMessageBus>() : null;

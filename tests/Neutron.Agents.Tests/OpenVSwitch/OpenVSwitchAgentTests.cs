@@ -312,6 +312,24 @@ public sealed class OpenVSwitchAgentTests : IAsyncLifetime
     }
 
     [Fact]
+    public async Task Agent_switch_and_database_heal_where_all_of_them_were_restarted()
+    {
+        var (a, _) = await TwoMachinesAsync(FakeServer.Rule("ingress"));
+        Assert.True(await OpenVSwitchSandbox.PingAsync(a, "10.0.0.11", 5));
+        await agent.WhenIdleAsync().WaitAsync(limit.Token);
+        var before = await sandbox.DumpFlowsAsync("br-int");
+        await agent.DisposeAsync();
+        await sandbox.StopSwitchAsync();
+        await sandbox.StopDatabaseAsync();
+        sandbox.StartDatabase();
+        await sandbox.StartSwitchAsync();
+        agent = await StartAgentAsync();
+        await EventuallyAsync(() => OpenVSwitchSandbox.PingAsync(a, "10.0.0.11"));
+        await agent.WhenIdleAsync().WaitAsync(limit.Token);
+        Assert.Equal(before, await sandbox.DumpFlowsAsync("br-int"));
+    }
+
+    [Fact]
     public async Task Flows_deleted_behind_its_back_come_back_with_the_slow_look()
     {
         await TwoMachinesAsync();
