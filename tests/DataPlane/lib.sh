@@ -98,7 +98,10 @@ end_lab() {
   if [ $failed != 0 ]; then lab status; show_logs; fi
   end_client
   check "down" lab down
-  same "no process is left" "" "$(ps -eo args= | grep -E "dnsmasq|qemu|ovs|libvirt|sharpstack lab|sharpstack serve|mariadbd|beam|memcached|unshare|supervise" | grep -v grep)"
+  # The kernel takes a moment to clear up after those that were killed.
+  left_over() { ps -eo args= | grep -E "dnsmasq|qemu|ovs|libvirt|sharpstack lab|sharpstack serve|mariadbd|beam|memcached|unshare|supervise" | grep -v grep; }
+  none_left() { ! left_over; }
+  until_ok "no process is left" 10 none_left
   same "no namespace is left" "" "$(ls /run/netns)"
   same "no link is left" "lo" "$(ls /sys/class/net | tr '\n' ' ' | sed 's/ $//')"
   same "no mount is left" "" "$(grep -F "$DATA" /proc/mounts)"

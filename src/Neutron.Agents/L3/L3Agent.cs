@@ -19,7 +19,7 @@ namespace SharpStack.Neutron.Agents.L3;
 /// </summary>
 internal sealed partial class L3Agent : NamespaceAgent<L3Router>
 {
-    private static readonly TimeSpan AnnouncementPause = TimeSpan.FromSeconds(2);
+    private static readonly TimeSpan UnfinishedPause = TimeSpan.FromSeconds(2);
     private static readonly TimeSpan HaPeriod = TimeSpan.FromSeconds(1);
 
     private readonly L3Settings settings;
@@ -132,14 +132,14 @@ internal sealed partial class L3Agent : NamespaceAgent<L3Router>
 
         try
         {
-            var isAnnouncing = await host.EnsureAsync(wanted, cancellationToken);
+            var isUnfinished = await host.EnsureAsync(wanted, cancellationToken);
             await ReportFloatingIpsAsync(wanted, had, "ACTIVE", cancellationToken);
             if (wanted.Ha is { } ha)
             {
                 await ReportStateAsync(id, ha, cancellationToken);
             }
 
-            return isAnnouncing ? ReconcileResult.After(AnnouncementPause) : ReconcileResult.Done;
+            return isUnfinished ? ReconcileResult.After(UnfinishedPause) : ReconcileResult.Done;
         }
         catch (Exception failure) when (failure is not OperationCanceledException and not CloudException)
         {

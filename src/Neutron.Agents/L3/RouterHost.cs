@@ -52,7 +52,7 @@ internal sealed partial class RouterHost
     public IReadOnlyList<string> Routers() => folders.Ids();
 
     /// <summary>The router is here as it should be.</summary>
-    /// <returns>Whether some addresses are yet to be announced (again).</returns>
+    /// <returns>Whether some addresses are yet to be announced (again), or keepalived is yet to start.</returns>
     public async Task<bool> EnsureAsync(L3Router router, CancellationToken cancellationToken)
     {
         var place = RouterNames.NamespaceOf(router.Id);
@@ -65,10 +65,14 @@ internal sealed partial class RouterHost
         await PacketFilter.ApplyAsync(place, AddressFamily.InterNetwork, RouterRules.ForIpv4(router, settings), RouterRules.Owns, cancellationToken);
         await PacketFilter.ApplyAsync(place, AddressFamily.InterNetworkV6, RouterRules.ForIpv6(router, settings), RouterRules.Owns, cancellationToken);
         PrepareGateway(place, router, isServing);
+        var isDeaf = false;
         if (router.Ha is { } ha)
         {
             EnsureHaAddress(place, ha);
-            await keepalived.EnsureAsync(router.Id, KeepalivedConfiguration.Of(router, ha, wanted, settings), isNew.Contains(RouterNames.Ha(ha.Port)), cancellationToken);
+            var link = RouterNames.Ha(ha.Port);
+            // Deaf to the host that serves, it would take that one's addresses: it starts when the switch has joined it to the others.
+            isDeaf = (isNew.Contains(link) || !keepalived.IsRunning(router.Id)) && !devices.IsWired(link);
+            await keepalived.EnsureAsync(router.Id, isDeaf ? null : KeepalivedConfiguration.Of(router, ha, wanted, settings), isNew.Contains(link), cancellationToken);
         }
         else
         {
@@ -79,7 +83,7 @@ internal sealed partial class RouterHost
         await ForgetConnectionsAsync(router, place, cancellationToken);
         await radvd.EnsureAsync(router.Id, isServing ? RadvdConfiguration.Of(router, settings) : null, isNew.Count > 0, cancellationToken);
         await EnsureMetadataAsync(router, place, cancellationToken);
-        return Announce(router.Id, place);
+        return Announce(router.Id, place) || isDeaf;
     }
 
     /// <summary>Nothing is left of the router.</summary>

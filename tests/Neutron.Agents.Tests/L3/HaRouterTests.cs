@@ -72,6 +72,20 @@ public sealed class HaRouterTests(ITestOutputHelper output) : IAsyncLifetime
         await first.Sandbox.StartSwitchAsync();
     }
 
+    [Fact]
+    public async Task A_host_that_does_not_hear_the_others_yet_does_not_serve()
+    {
+        await first.ServeAsync(active);
+        await Eventually.TrueAsync(() => first.Server.States.GetValueOrDefault(active.Id) == "active", "the first host serves");
+        await second.Server.SetAsync(standby);
+        await second.SettleAsync(standby);
+        Assert.False(File.Exists(Path.Combine(second.Files(standby.Id), "keepalived.conf")));
+
+        await second.ServeAsync(standby);
+        await Eventually.TrueAsync(() => second.Server.States.GetValueOrDefault(standby.Id) == "standby", "the second host stands by");
+        Assert.Empty(OuterAddresses(standby));
+    }
+
     private static L3Router Half(int number)
     {
         var router = L3Samples.Router();

@@ -75,12 +75,18 @@ internal sealed class L3Node : IAsyncDisposable
         await Server.SetAsync(router);
         foreach (var device in RouterHost.DevicesOf(router))
         {
-            var tag = device.PortId switch { L3Samples.Inner => 1, L3Samples.Other => 2, L3Samples.Outer => 3, _ => 4 };
-            await Eventually.TrueAsync(async () => (await Sandbox.VsctlAsync("list-ports", "br-int")).Contains(device.Name, StringComparison.Ordinal), $"{device.Name} is on the switch");
-            await Sandbox.VsctlAsync("set", "Port", device.Name, $"tag={tag}");
+            await WireAsync(device);
         }
 
         await SettleAsync(router);
+    }
+
+    /// <summary>What the Open vSwitch agent does with a device.</summary>
+    public async Task WireAsync(NamespaceDevice device)
+    {
+        var tag = device.PortId switch { L3Samples.Inner => 1, L3Samples.Other => 2, L3Samples.Outer => 3, _ => 4 };
+        await Eventually.TrueAsync(async () => (await Sandbox.VsctlAsync("list-ports", "br-int")).Contains(device.Name, StringComparison.Ordinal), $"{device.Name} is on the switch");
+        await Sandbox.VsctlAsync("set", "Port", device.Name, $"tag={tag}");
     }
 
     /// <summary>Waits until the agent has done all that the last change asks for.</summary>
