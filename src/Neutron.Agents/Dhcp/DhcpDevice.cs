@@ -68,7 +68,7 @@ internal sealed class DhcpDevice(VSwitch vswitch, DhcpSettings settings)
             .Select(address => new InterfaceAddress(IPAddress.Parse(address.IpAddress), IPNetwork.Parse(subnets[address.SubnetId].Cidr).PrefixLength)).ToHashSet();
         if (settings.IsolatedMetadata || settings.ForceMetadata)
         {
-            wanted.Add(InterfaceAddress.Parse($"{DnsmasqConfiguration.MetadataAddress}/32"));
+            wanted.Add(new InterfaceAddress(MetadataAddresses.Ipv4, 32));
         }
 
         // Guests look for it on their link, where a router may be the one to have it.

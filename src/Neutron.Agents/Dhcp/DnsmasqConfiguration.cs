@@ -4,6 +4,7 @@ using System.Net.NetworkInformation;
 using System.Net.Sockets;
 using System.Text;
 using System.Text.RegularExpressions;
+using SharpStack.Neutron.Agents.Metadata;
 using SharpStack.Neutron.Contracts;
 
 namespace SharpStack.Neutron.Agents.Dhcp;
@@ -14,8 +15,6 @@ namespace SharpStack.Neutron.Agents.Dhcp;
 /// </summary>
 internal sealed partial record DnsmasqConfiguration
 {
-    public const string MetadataAddress = "169.254.169.254";
-
     private const string Classless = "classless-static-route";
 
     /// <summary>Classless routes once more, under the number that older Windows asks for.</summary>
@@ -291,12 +290,12 @@ internal sealed partial record DnsmasqConfiguration
         {
             if (own.FixedIps.FirstOrDefault(address => address.SubnetId == subnet.Id) is { } mine)
             {
-                routes.Add($"{MetadataAddress}/32,{mine.IpAddress}");
+                routes.Add($"{MetadataAddresses.Ipv4}/32,{mine.IpAddress}");
             }
         }
         else if (!isolated && gateway is not null)
         {
-            routes.Add($"{MetadataAddress}/32,{gateway}");
+            routes.Add($"{MetadataAddresses.Ipv4}/32,{gateway}");
         }
 
         if (routes.Count > 0)
