@@ -17,6 +17,7 @@ namespace SharpStack.Neutron.Agents.Tests.OpenVSwitch;
 public sealed class TrunkTests : IAsyncLifetime
 {
     private const string Host = "node-1";
+    private const string Guest = "br-guest";
 
     private readonly CancellationTokenSource limit = new(TimeSpan.FromSeconds(100));
     private readonly RecordingLog log = new();
@@ -173,6 +174,33 @@ public sealed class TrunkTests : IAsyncLifetime
     }
 
     [Fact]
+    public async Task A_subport_moves_from_one_instance_to_another_on_the_same_host()
+    {
+        var (net1, net2) = (await NetworkAsync(), await NetworkAsync());
+        var (first, second, sub) = (await PortAsync(net1, "10.0.0.10"), await PortAsync(net1, "10.0.0.11"), await PortAsync(net2, "10.0.0.20"));
+        var peer = await PeerAsync(net2, "10.0.0.21");
+        var (from, to) = (await TrunkAsync(first, (sub, 7)), await TrunkAsync(second));
+        await BindAsync(first.Id);
+        await BindAsync(second.Id);
+        await PlugAsync(from, first);
+        await PlugAsync(to, second, guest: "br-second");
+        await VlanAsync(sub, 7);
+        await ActiveAsync(from, first, sub);
+        await ActiveAsync(to, second);
+        await PingsAsync(peer, "10.0.0.20");
+
+        // Both at once: the agent may see the subport where it is to be before it sees that it left.
+        await ChangeAsync(from, "remove_subports", $"'port_id': '{sub.Id}'");
+        await ChangeAsync(to, "add_subports", $"'port_id': '{sub.Id}', 'segmentation_type': 'vlan', 'segmentation_id': 9");
+        await ActiveAsync(to, second, sub);
+        await ActiveAsync(from, first);
+        Assert.False(await OpenVSwitchSandbox.PingAsync(peer, "10.0.0.20"));
+        Assert.Contains(Name("spt-", sub), await sandbox.VsctlAsync("list-ports", $"tbr-{to[..10]}"), StringComparison.Ordinal);
+        var tagged = await VlanAsync(sub, 9, "br-second");
+        await PingsAsync(tagged, "10.0.0.21");
+    }
+
+    [Fact]
     public async Task What_somebody_else_changes_is_set_right()
     {
         var parent = await PortAsync(await NetworkAsync(), "10.0.0.10");
@@ -241,7 +269,7 @@ public sealed class TrunkTests : IAsyncLifetime
 
         (await admin.PutAsync($"/v2.0/ports/{parent.Id}", Json("{'port': {'binding:host_id': '', 'device_id': '', 'device_owner': ''}}"))).Expect(200);
         Assert.Equal("DOWN", await StatusAsync("trunks", trunk));
-        await EventuallyAsync(async () => (await PatchesAsync()).Length == 0 && (await sandbox.VsctlAsync("list-br")).Split('\n').Order().SequenceEqual((before + "br-guest\n").Split('\n').Order()), "bridge and patch ports go");
+        await EventuallyAsync(async () => (await PatchesAsync()).Length == 0 && (await sandbox.VsctlAsync("list-br")).Split('\n').Order().SequenceEqual((before + Guest + "\n").Split('\n').Order()), "bridge and patch ports go");
         await EventuallyAsync(async () => await StatusAsync("ports", sub.Id) == "DOWN", "the subport is down");
         await EventuallyAsync(async () => !(await sandbox.DumpFlowsAsync("br-int")).Any(flow => flow.Contains(sub.Mac, StringComparison.Ordinal) || flow.Contains(parent.Mac, StringComparison.Ordinal)), "the flows go");
         (await admin.DeleteAsync($"/v2.0/trunks/{trunk}")).Expect(204);
@@ -340,11 +368,11 @@ public sealed class TrunkTests : IAsyncLifetime
     }
 
     /// <summary>Plugs a guest as os-vif does; gives the namespace that stands for its untagged device.</summary>
-    private async Task<string> PlugAsync(string trunk, Port parent, string? device = null)
+    private async Task<string> PlugAsync(string trunk, Port parent, string? device = null, string guest = Guest)
     {
         device ??= $"tap{parent.Id[..11]}";
-        await GuestAsync("br-guest", device);
-        var untagged = await BehindAsync("br-guest", "untagged", parent, "trunks=0");
+        await GuestAsync(guest, device);
+        var untagged = await BehindAsync(guest, $"{guest[3..]}-eth0", parent, "trunks=0");
         var bridge = (await ShowAsync("ports", parent.Id)).GetProperty("binding:vif_details").GetProperty("bridge_name").GetString()!;
         Assert.Equal($"tbr-{trunk[..10]}", bridge);
         await sandbox.VsctlAsync(
@@ -353,7 +381,7 @@ public sealed class TrunkTests : IAsyncLifetime
     }
 
     /// <summary>The namespace that stands for a tagged device of the guest.</summary>
-    private Task<string> VlanAsync(Port sub, int tag) => BehindAsync("br-guest", $"vlan{tag}", sub, $"tag={tag}");
+    private Task<string> VlanAsync(Port sub, int tag, string guest = Guest) => BehindAsync(guest, $"vlan{tag}", sub, $"tag={tag}");
 
     /// <summary>A guest's own bridge on the far end of its tap device.</summary>
     private async Task GuestAsync(string bridge, string device)
