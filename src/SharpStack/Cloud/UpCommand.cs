@@ -152,7 +152,7 @@ internal sealed class UpCommand
         var host = settings.Host;
         var kernel = await HostFacilities.HasKernelDatapathAsync(cancellationToken);
         host = host with { Datapath = kernel ? "system" : "netdev", VirtType = MachineFacts.Read().KvmUsable ? "kvm" : "qemu" };
-        Say(host.VirtType == "kvm" ? "virtual machines run on KVM" : "virtual machines are emulated: there is no /dev/kvm to use");
+        Say(host.VirtType == "kvm" ? "virtual machines run on KVM" : "virtual machines are emulated: no /dev/kvm, or no processor that helps it (see `sharpstack doctor`)");
 
         var openVSwitch = new OpenVSwitchHost(layout, time);
         if (host.OwnOpenVSwitch || !OpenVSwitchHost.IsRunning)
