@@ -649,7 +649,9 @@ internal sealed partial class HostWiring(AgentSettings settings, VSwitch vswitch
         }
     }
 
-    private bool WasReported(DeviceDetails device, bool up) => reported.TryGetValue(device.PortId, out var last) && last == (device.Revision, up);
+    /// <summary>Whether the server was told so, of this revision or of an older one that made it what it is.</summary>
+    private bool WasReported(DeviceDetails device, bool up) =>
+        reported.TryGetValue(device.PortId, out var last) && last.Up == up && (last.Revision == device.Revision || device.Status == (up ? "ACTIVE" : "DOWN"));
 
     [LoggerMessage(EventId = 6101, Level = LogLevel.Error, Message = "Physical network {Network} is mapped to bridge {Bridge}, which does not exist: create it (ovs-vsctl add-br {Bridge}) and put the network's interface on it")]
     private partial void LogNoBridge(string network, string bridge);
