@@ -266,6 +266,24 @@ public sealed class ConductorTests
         }
     }
 
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task Ports_have_their_servers_host_name_where_Neutron_names_ports(bool namesPorts)
+    {
+        await using var nova = await NovaCloud.StartAsync();
+        nova.Services.NamesPorts = namesPorts;
+        var own = nova.Services.AddPort(nova.NetworkId);
+        var id = (await nova.Demo().PostAsync(
+            "/v2.1/servers", $$"""{"server": {"name": "Web 1", "flavorRef": "1", "imageRef": "{{nova.ImageId}}", "networks": [{"port": "{{own}}"}, {"uuid": "{{nova.NetworkId}}"}]} }""")).Expect(202).Json.GetProperty("server").Text("id")!;
+        await nova.WaitForStatusAsync(id, "ACTIVE");
+        var names = nova.Services.Ports.Values.Where(port => (string?)port["device_id"] == id).Select(port => (string?)port["dns_name"]).ToList();
+        Assert.Equal(namesPorts ? ["web-1", "web-1"] : new string?[] { null, null }, names);
+        (await nova.Demo().DeleteAsync($"/v2.1/servers/{id}")).Expect(204);
+        await nova.WaitForGoneAsync(id);
+        Assert.Equal(namesPorts ? "" : null, (string?)nova.Services.Ports[own]["dns_name"]);
+    }
+
     [Fact]
     public async Task The_report_of_an_older_action_changes_nothing()
     {

@@ -56,6 +56,9 @@ internal sealed class FakeServices : IServiceModule
         return id;
     }
 
+    /// <summary>Whether Neutron has the extension that gives ports names.</summary>
+    public bool NamesPorts { get; set; } = true;
+
     /// <summary>Whether projects without a network get one.</summary>
     public bool AllocatesNetworks { get; set; }
 
@@ -168,6 +171,7 @@ internal sealed class FakeServices : IServiceModule
                 ["id"] = (string)((JsonArray)network["subnets"]!)[0]!, ["network_id"] = (string)network["id"]!, ["cidr"] = "10.0.0.0/24", ["gateway_ip"] = "10.0.0.1",
                 ["enable_dhcp"] = true, ["dns_nameservers"] = new JsonArray("10.0.0.2"), ["host_routes"] = new JsonArray(),
             })));
+        Get(routes, "/v2.0/extensions/{alias}", context => NamesPorts && context.Route("alias") == "dns-integration" ? new JsonObject { ["extension"] = new JsonObject { ["alias"] = "dns-integration" } } : null);
         Get(routes, "/v2.0/security-groups", _ => Listed("security_groups", Groups.Values));
         Get(routes, "/v2.0/ports", context => Listed("ports", Ports.Values.Where(port =>
             Matches(context, "id", (string?)port["id"]) && Matches(context, "device_id", (string?)port["device_id"]) && Matches(context, "network_id", (string?)port["network_id"])

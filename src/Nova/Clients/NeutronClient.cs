@@ -20,6 +20,7 @@ internal sealed class NeutronClient(ServiceClients clients, ServiceConfig config
 
     private readonly ServiceClient neutron = clients.For(config, "neutron", "network");
     private readonly string bridge = config.Get(NovaOptions.IntegrationBridge);
+    private bool? namesPorts;
 
     /// <summary>Makes that the instance has the ports it was asked for, bound to its host.</summary>
     /// <param name="fresh">Nothing was done for this instance before: nothing is looked for.</param>
@@ -110,8 +111,9 @@ internal sealed class NeutronClient(ServiceClients clients, ServiceConfig config
     private async Task ReleasePortAsync(JsonElement port, bool keep, CancellationToken cancellationToken)
     {
         var id = port.Text("id")!;
+        var hasName = keep && await NamesPortsAsync(cancellationToken);
         using var response = keep
-            ? await neutron.SendAsync(HttpMethod.Put, $"/v2.0/ports/{id}", json => WriteUnbound(json, port), null, cancellationToken)
+            ? await neutron.SendAsync(HttpMethod.Put, $"/v2.0/ports/{id}", json => WriteUnbound(json, port, hasName), null, cancellationToken)
             : await neutron.SendAsync(HttpMethod.Delete, $"/v2.0/ports/{id}", null, null, cancellationToken);
         if (!response.IsSuccessStatusCode && response.StatusCode != System.Net.HttpStatusCode.NotFound)
         {
@@ -219,6 +221,7 @@ internal sealed class NeutronClient(ServiceClients clients, ServiceConfig config
             profile = now!.RootElement.GetProperty("port").GetProperty(Profile).Clone();
         }
 
+        var hasName = await NamesPortsAsync(cancellationToken);
         using var document = await neutron.CallAsync(
             HttpMethod.Put,
             $"/v2.0/ports/{portId}",
@@ -226,7 +229,7 @@ internal sealed class NeutronClient(ServiceClients clients, ServiceConfig config
             {
                 json.WriteStartObject();
                 json.WriteStartObject("port");
-                WriteOwner(json, row);
+                WriteOwner(json, row, hasName);
                 if (allocation is not null)
                 {
                     WriteProfile(json, profile, allocation);
@@ -243,6 +246,7 @@ internal sealed class NeutronClient(ServiceClients clients, ServiceConfig config
     private async Task<List<JsonElement>> CreateAsync(InstanceRow row, IReadOnlyList<RequestedNetwork> networks, CancellationToken cancellationToken)
     {
         var groups = StoredJson.Texts(row.RequestedGroups);
+        var hasName = await NamesPortsAsync(cancellationToken);
         using var document = await neutron.CallAsync(
             HttpMethod.Post,
             "/v2.0/ports",
@@ -256,7 +260,7 @@ internal sealed class NeutronClient(ServiceClients clients, ServiceConfig config
                     json.WriteString("network_id", network.NetworkId);
                     json.WriteString("project_id", row.ProjectId);
                     json.WriteBoolean("admin_state_up", true);
-                    WriteOwner(json, row);
+                    WriteOwner(json, row, hasName);
                     if (network.FixedIp is not null)
                     {
                         json.WriteStartArray("fixed_ips");
@@ -362,11 +366,30 @@ internal sealed class NeutronClient(ServiceClients clients, ServiceConfig config
                 ? [.. routes.EnumerateArray().Select(route => new VifRoute(route.Text("destination")!, route.Text("nexthop")!))] : [],
         };
 
-    private static void WriteOwner(Utf8JsonWriter json, InstanceRow row)
+    /// <summary>Whether Neutron gives ports names (its extension <c>dns-integration</c>): then a server is found by its host name.</summary>
+    private async ValueTask<bool> NamesPortsAsync(CancellationToken cancellationToken)
+    {
+        if (namesPorts is { } known)
+        {
+            return known;
+        }
+
+        using var response = await neutron.SendAsync(HttpMethod.Get, "/v2.0/extensions/dns-integration", null, null, cancellationToken);
+        return response.IsSuccessStatusCode ? (namesPorts = true).Value
+            : response.StatusCode == System.Net.HttpStatusCode.NotFound ? (namesPorts = false).Value
+            : throw CloudException.Unavailable($"Neutron answered {(int)response.StatusCode} when it was asked whether it names ports.");
+    }
+
+    private static void WriteOwner(Utf8JsonWriter json, InstanceRow row, bool hasName)
     {
         json.WriteString("device_id", row.Uuid);
         json.WriteString("device_owner", string.Create(CultureInfo.InvariantCulture, $"compute:{row.AvailabilityZone}"));
         json.WriteString("binding:host_id", row.Host);
+        if (hasName)
+        {
+            // The domain is Neutron's to say.
+            json.WriteString("dns_name", row.Hostname.Split('.')[0]);
+        }
     }
 
     private static PortRequest? RequestOf(JsonElement port) =>
@@ -403,13 +426,18 @@ internal sealed class NeutronClient(ServiceClients clients, ServiceConfig config
         json.WriteEndObject();
     }
 
-    private static void WriteUnbound(Utf8JsonWriter json, JsonElement port)
+    private static void WriteUnbound(Utf8JsonWriter json, JsonElement port, bool hasName)
     {
         json.WriteStartObject();
         json.WriteStartObject("port");
         json.WriteString("device_id", "");
         json.WriteString("device_owner", "");
         json.WriteNull("binding:host_id");
+        if (hasName)
+        {
+            json.WriteString("dns_name", "");
+        }
+
         if (port.TryGetProperty(Profile, out var profile) && profile.ValueKind == JsonValueKind.Object && profile.TryGetProperty(Allocation, out _))
         {
             WriteProfile(json, profile, null);
