@@ -109,7 +109,8 @@ public sealed class ImageTests : IAsyncDisposable
     [Theory]
     [InlineData("backing file", "create", "-f", "qcow2", "-F", "raw", "-b", "/etc/passwd", "IMAGE", "1M")]
     [InlineData("another file", "create", "-f", "qcow2", "-o", "data_file=DATA,data_file_raw=on", "IMAGE", "1M")]
-    [InlineData("encrypted", "create", "-f", "qcow2", "--object", "secret,id=s,data=x", "-o", "encrypt.format=luks,encrypt.key-secret=s,encrypt.iter-time=10", "IMAGE", "1M")]
+    // Not LUKS: QEMU measures the processor for its key first, and gives up on a busy one.
+    [InlineData("encrypted", "create", "-f", "qcow2", "--object", "secret,id=s,data=x", "-o", "encrypt.format=aes,encrypt.key-secret=s", "IMAGE", "1M")]
     public async Task An_image_that_would_make_QEMU_open_something_else_is_refused(string reason, params string[] arguments)
     {
         var path = Path.Combine(directory, "evil.qcow2");
