@@ -495,8 +495,7 @@ internal sealed partial class HostWiring(AgentSettings settings, VSwitch vswitch
             if (flows is null)
             {
                 difference = FlowDifference.Between((await connected.DumpFlowsAsync(OwnFlows, limit.Token)).Select(flow => flow.Flow), wanted.SelectMany(group => group));
-                flows = new FlowGroups();
-                flows.Become(wanted);
+                flows = new FlowGroups(wanted);
             }
             else
             {

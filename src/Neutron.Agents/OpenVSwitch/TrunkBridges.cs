@@ -52,7 +52,6 @@ internal sealed class TrunkBridges(string integrationBridge, VSwitch vswitch)
     /// <summary>Patch ports for all that is on the trunks, and none else.</summary>
     public void Ensure(VSwitchChanges changes, IReadOnlyDictionary<string, DeviceDetails> devices)
     {
-        var owners = Owners(devices);
         var kept = new HashSet<string>(StringComparer.Ordinal);
         foreach (var trunk in Plugged(devices))
         {

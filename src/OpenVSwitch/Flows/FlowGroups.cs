@@ -6,7 +6,17 @@ namespace SharpStack.OpenVSwitch.Flows;
 public sealed class FlowGroups
 {
     private readonly Dictionary<FlowPlace, int> uses = [];
-    private IReadOnlyList<IReadOnlyList<Flow>> groups = [];
+    private IReadOnlyList<IReadOnlyList<Flow>> groups;
+
+    /// <param name="groups">What the switch has.</param>
+    public FlowGroups(params IReadOnlyList<IReadOnlyList<Flow>> groups)
+    {
+        this.groups = groups;
+        foreach (var flow in groups.SelectMany(group => group))
+        {
+            Use(flow.Place, 1);
+        }
+    }
 
     /// <summary>Puts other groups in place of those that are there; where they name one place twice, the last holds, as in the switch.</summary>
     /// <returns>What that changes in the switch.</returns>
