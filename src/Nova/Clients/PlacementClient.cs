@@ -92,7 +92,10 @@ internal sealed class PlacementClient(ServiceClients clients, ServiceConfig conf
             cancellationToken);
         if (aggregates.Count > 0)
         {
-            await PublishAggregatesAsync($"/resource_providers/{node.Uuid}", aggregates, cancellationToken);
+            await providers.PublishAggregatesAsync(
+                node.Uuid,
+                current => current.Except(aggregates.Select(aggregate => aggregate.Id)).Concat(aggregates.Where(aggregate => aggregate.IsMember).Select(aggregate => aggregate.Id)).ToHashSet(),
+                cancellationToken);
         }
     }
 
@@ -115,38 +118,6 @@ internal sealed class PlacementClient(ServiceClients clients, ServiceConfig conf
 
             await providers.CreateAsync(node.Uuid, node.HypervisorHostname, null, cancellationToken);
         }
-    }
-
-    private async Task PublishAggregatesAsync(string path, IReadOnlyList<(string Id, bool IsMember)> aggregates, CancellationToken cancellationToken)
-    {
-        using var now = await placement.CallAsync(HttpMethod.Get, path + "/aggregates", null, Version, cancellationToken);
-        var current = now!.RootElement.GetProperty("aggregates").EnumerateArray().Select(aggregate => aggregate.GetString()!).ToHashSet();
-        var wanted = current.Except(aggregates.Select(aggregate => aggregate.Id))
-            .Concat(aggregates.Where(aggregate => aggregate.IsMember).Select(aggregate => aggregate.Id))
-            .ToHashSet();
-        if (wanted.SetEquals(current))
-        {
-            return;
-        }
-
-        using var written = await placement.CallAsync(
-            HttpMethod.Put,
-            path + "/aggregates",
-            json =>
-            {
-                json.WriteStartObject();
-                json.WriteNumber("resource_provider_generation", now.RootElement.GetProperty("resource_provider_generation").GetInt64());
-                json.WriteStartArray("aggregates");
-                foreach (var aggregate in wanted.Order(StringComparer.Ordinal))
-                {
-                    json.WriteStringValue(aggregate);
-                }
-
-                json.WriteEndArray();
-                json.WriteEndObject();
-            },
-            Version,
-            cancellationToken);
     }
 
     private async Task<bool> PutAsync(InstanceRow row, Destination destination, long? generation, CancellationToken cancellationToken)

@@ -119,22 +119,39 @@ public sealed class ProviderClient(ServiceClient placement)
     }
 
     /// <param name="wanted">What the provider is to have, by what it has.</param>
-    public async Task PublishTraitsAsync(string id, Func<IReadOnlySet<string>, IReadOnlySet<string>> wanted, CancellationToken cancellationToken)
+    public Task PublishTraitsAsync(string id, Func<IReadOnlySet<string>, IReadOnlySet<string>> wanted, CancellationToken cancellationToken) =>
+        PublishAsync(
+            id,
+            "traits",
+            wanted,
+            async added =>
+            {
+                foreach (var custom in added.Where(trait => trait.StartsWith("CUSTOM_", StringComparison.Ordinal)))
+                {
+                    using var made = await placement.CallAsync(HttpMethod.Put, $"/traits/{custom}", null, Version, cancellationToken);
+                }
+            },
+            cancellationToken);
+
+    /// <param name="wanted">The UUIDs of the aggregates that the provider is to be in, by those that it is in.</param>
+    public Task PublishAggregatesAsync(string id, Func<IReadOnlySet<string>, IReadOnlySet<string>> wanted, CancellationToken cancellationToken) =>
+        PublishAsync(id, "aggregates", wanted, static _ => Task.CompletedTask, cancellationToken);
+
+    /// <param name="name">Of the set, in the path and in the bodies.</param>
+    /// <param name="prepare">Makes what is new before the provider gets it.</param>
+    private async Task PublishAsync(
+        string id, string name, Func<IReadOnlySet<string>, IReadOnlySet<string>> wanted, Func<IEnumerable<string>, Task> prepare, CancellationToken cancellationToken)
     {
-        var path = $"/resource_providers/{id}/traits";
+        var path = $"/resource_providers/{id}/{name}";
         using var now = await placement.CallAsync(HttpMethod.Get, path, null, Version, cancellationToken);
-        var current = now!.RootElement.GetProperty("traits").EnumerateArray().Select(trait => trait.GetString()!).ToHashSet();
+        var current = now!.RootElement.GetProperty(name).EnumerateArray().Select(element => element.GetString()!).ToHashSet();
         var want = wanted(current);
         if (want.SetEquals(current))
         {
             return;
         }
 
-        foreach (var custom in want.Where(trait => trait.StartsWith("CUSTOM_", StringComparison.Ordinal) && !current.Contains(trait)))
-        {
-            using var made = await placement.CallAsync(HttpMethod.Put, $"/traits/{custom}", null, Version, cancellationToken);
-        }
-
+        await prepare(want.Except(current));
         using var written = await placement.CallAsync(
             HttpMethod.Put,
             path,
@@ -142,10 +159,10 @@ public sealed class ProviderClient(ServiceClient placement)
             {
                 json.WriteStartObject();
                 json.WriteNumber("resource_provider_generation", now.RootElement.GetProperty("resource_provider_generation").GetInt64());
-                json.WriteStartArray("traits");
-                foreach (var trait in want.Order(StringComparer.Ordinal))
+                json.WriteStartArray(name);
+                foreach (var element in want.Order(StringComparer.Ordinal))
                 {
-                    json.WriteStringValue(trait);
+                    json.WriteStringValue(element);
                 }
 
                 json.WriteEndArray();
